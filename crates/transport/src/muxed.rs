@@ -36,7 +36,12 @@ pub trait MuxedConnection: Send + Sync + fmt::Debug + 'static {
     ) -> Poll<Result<Option<Bytes>, StreamError>>;
 
     /// Takes a prefix of `data`, without copying it where that pays, and says how much.
-    fn poll_write(&self, cx: &mut Context<'_>, id: StreamId, data: &mut Bytes) -> Poll<Result<usize, StreamError>>;
+    fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        id: StreamId,
+        data: &mut Bytes,
+    ) -> Poll<Result<usize, StreamError>>;
 
     /// Ends our direction; everything written before is delivered first.
     ///

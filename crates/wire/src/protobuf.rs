@@ -122,11 +122,11 @@ fn read_varint(bytes: &[u8]) -> Result<(u64, &[u8]), CheckError> {
         return Ok((value, &bytes[used..]));
     }
     let mut value = 0u64;
-    for (index, byte) in bytes.iter().take(10).enumerate() {
+    for (index, byte) in (0..10u32).zip(bytes) {
         let bits = u64::from(byte & 0x7f);
-        value |= bits.checked_shl(7 * index as u32).unwrap_or(0);
+        value |= bits.checked_shl(7 * index).unwrap_or(0);
         if byte & 0x80 == 0 {
-            return Ok((value, &bytes[index + 1..]));
+            return Ok((value, &bytes[index as usize + 1..]));
         }
     }
     Err(if bytes.len() < 10 {
