@@ -1,0 +1,367 @@
+//! The task that owns a connection's socket and cipher.
+//!
+//! One turn reads what the socket has, opens the records, feeds the session; then takes frames from the
+//! session, seals them and writes. Reading never waits for writing: with both directions full, two peers that
+//! waited for each other would stand still. Work per turn is bounded, so one busy connection does not hold
+//! the thread.
+
+use std::{
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bowline_connection::{Direction, Layer, PendingMuxer, Tap, Upgraded};
+use bowline_noise::{MAX_PLAINTEXT, Opener, Sealer};
+use bowline_transport::{CloseReason, Socket};
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite},
+    time::{Sleep, sleep_until},
+};
+
+use super::session::{SessionConnection, Transmit};
+use crate::clock::now;
+
+/// Space for one read while a connection is quiet, in bytes: identify and pings fit.
+const SMALL_READ: usize = 4 * 1024;
+
+/// Space for one read while a connection is busy: four full records, in bytes.
+const LARGE_READ: usize = 256 * 1024;
+
+/// Sealed bytes that wait for the socket before the session is asked for more: four full records.
+const MAX_UNSENT: usize = 4 * 65_537;
+
+/// Rounds of reading and writing in one turn before other tasks get theirs.
+const ROUNDS_PER_TURN: usize = 8;
+
+/// How long a farewell may take: the peer's last bytes are read and dropped, so that ours are not lost to a
+/// TCP reset.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// Runs one connection until it ends; the output says why.
+pub(crate) struct Driver {
+    socket: Box<dyn Socket>,
+    sealer: Sealer,
+    opener: Opener,
+    session: SessionConnection,
+    /// The peer's agreement to the muxer, while it has still to come.
+    pending_muxer: Option<PendingMuxer>,
+    input: BytesMut,
+    read_size: usize,
+    unsent: BytesMut,
+    plaintexts: Vec<Bytes>,
+    phase: Phase,
+    /// The session's timer; armed for `deadline`.
+    timer: Pin<Box<Sleep>>,
+    deadline: Option<Instant>,
+    /// Whether bytes came since the timer last fired.
+    active: bool,
+    tap: Option<Box<dyn Tap>>,
+}
+
+/// Where the connection is in its life.
+enum Phase {
+    Running,
+    /// What is queued goes out, then our direction of the socket ends.
+    Farewell {
+        reason: CloseReason,
+    },
+    /// Our direction has ended; the peer's is read to its end, for a bounded time.
+    Draining {
+        reason: CloseReason,
+        until: Pin<Box<Sleep>>,
+    },
+}
+
+/// The end of the socket, by an error or by the peer.
+struct SocketEnd(CloseReason);
+
+impl From<io::Error> for SocketEnd {
+    fn from(error: io::Error) -> Self {
+        Self(CloseReason::Lost {
+            kind: error.kind(),
+            message: error.to_string(),
+        })
+    }
+}
+
+impl Driver {
+    /// Takes over a socket after its upgrade; `input` is what was read behind it.
+    pub(crate) fn new(
+        socket: Box<dyn Socket>,
+        upgraded: Upgraded,
+        input: BytesMut,
+        tap: Option<Box<dyn Tap>>,
+    ) -> Self {
+        Self {
+            socket,
+            sealer: upgraded.sealer,
+            opener: upgraded.opener,
+            session: SessionConnection::new(upgraded.session),
+            pending_muxer: upgraded.pending_muxer,
+            input,
+            read_size: SMALL_READ,
+            unsent: BytesMut::new(),
+            plaintexts: Vec::new(),
+            phase: Phase::Running,
+            timer: Box::pin(sleep_until(tokio::time::Instant::from_std(now()))),
+            deadline: None,
+            active: false,
+            tap,
+        }
+    }
+
+    /// The session that the driver serves.
+    pub(crate) fn session(&self) -> SessionConnection {
+        self.session.clone()
+    }
+
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, SocketEnd> {
+        self.poll_timer(cx);
+        for _ in 0..ROUNDS_PER_TURN {
+            // Ciphertext that came with the handshake is opened before the first read.
+            let opened = self.open_records()?;
+            let read = self.poll_read(cx)?;
+            let wrote = self.poll_write(cx)?;
+            if !(opened || read || wrote) {
+                self.poll_timer(cx);
+                return Ok(Poll::Pending);
+            }
+            if !matches!(self.phase, Phase::Running) {
+                return Ok(Poll::Ready(()));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(Poll::Pending)
+    }
+
+    /// Reads once; says whether anything came.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
+        self.input.reserve(self.read_size);
+        let read = match pin!(self.socket.read_buf(&mut self.input)).poll(cx) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(read) => read?,
+        };
+        if read == 0 {
+            // spec: noise has no close-notify, so an end without a yamux farewell is a truncation.
+            let message = "the peer ended the transport without a farewell".to_owned();
+            return Err(SocketEnd(CloseReason::Lost {
+                kind: io::ErrorKind::UnexpectedEof,
+                message,
+            }));
+        }
+        self.active = true;
+        if read >= self.read_size {
+            self.read_size = (self.read_size * 8).min(LARGE_READ);
+        }
+        Ok(true)
+    }
+
+    /// Opens every whole record of the input and feeds the session; says whether there was one.
+    fn open_records(&mut self) -> Result<bool, SocketEnd> {
+        let result = loop {
+            match self.opener.open(&mut self.input) {
+                Ok(Some(plaintext)) => {
+                    if let Some(tap) = &mut self.tap {
+                        tap.observe(now(), Direction::Received, Layer::Record, &plaintext);
+                    }
+                    if let Err(end) = self.take_plaintext(plaintext.freeze()) {
+                        break Err(end);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                // spec: noise/tampered-transport — any failed decrypt ends the connection.
+                Err(error) => {
+                    break Err(SocketEnd(CloseReason::Violation {
+                        rule: error.to_string(),
+                    }));
+                }
+            }
+        };
+        if self.plaintexts.is_empty() {
+            result?;
+            return Ok(false);
+        }
+        if let Err(error) = self.session.feed(self.plaintexts.drain(..)) {
+            tracing::debug!(%error, "the peer broke the session");
+            self.phase = Phase::Farewell {
+                reason: CloseReason::Violation {
+                    rule: error.to_string(),
+                },
+            };
+        }
+        result?;
+        Ok(true)
+    }
+
+    /// Queues a record's plaintext for the session; before the muxer is agreed on, it goes through the agreement.
+    fn take_plaintext(&mut self, plaintext: Bytes) -> Result<(), SocketEnd> {
+        let Some(pending) = &mut self.pending_muxer else {
+            self.plaintexts.push(plaintext);
+            return Ok(());
+        };
+        let agreed = pending.handle_input(&plaintext);
+        let agreed = agreed.map_err(|error| {
+            SocketEnd(CloseReason::Violation {
+                rule: error.to_string(),
+            })
+        })?;
+        if let Some(frames) = agreed {
+            self.pending_muxer = None;
+            self.plaintexts.push(frames);
+        }
+        Ok(())
+    }
+
+    /// Seals what the session has and writes it; says whether anything moved.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
+        let sealed = self.seal_frames(cx)?;
+        let mut wrote = false;
+        while !self.unsent.is_empty() {
+            match Pin::new(&mut self.socket).poll_write(cx, &self.unsent) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Poll::Ready(Ok(len)) => {
+                    self.unsent.advance(len);
+                    wrote = true;
+                }
+                Poll::Ready(Err(error)) => return Err(error.into()),
+            }
+        }
+        Ok(sealed || wrote)
+    }
+
+    fn seal_frames(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
+        let mut sealed = false;
+        while self.unsent.len() < MAX_UNSENT {
+            let start = self.sealer.begin(&mut self.unsent);
+            let empty = self.unsent.len();
+            match self.session.transmit(cx, &mut self.unsent, MAX_PLAINTEXT) {
+                Transmit::Frames => {
+                    if let Some(tap) = &mut self.tap {
+                        tap.observe(now(), Direction::Sent, Layer::Record, &self.unsent[empty..]);
+                    }
+                    self.sealer.finish(&mut self.unsent, start).map_err(|error| {
+                        SocketEnd(CloseReason::Violation {
+                            rule: error.to_string(),
+                        })
+                    })?;
+                    sealed = true;
+                }
+                ended => {
+                    self.unsent.truncate(empty - bowline_noise::LENGTH_PREFIX);
+                    if matches!((&ended, &self.phase), (Transmit::Ended, Phase::Running)) {
+                        let reason = CloseReason::Local { code: 0 };
+                        self.phase = Phase::Farewell { reason };
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(sealed)
+    }
+
+    /// Lets the session see the clock and arms the timer for its next deadline.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let deadline = self.session.deadline();
+            if deadline != self.deadline {
+                self.deadline = deadline;
+                if let Some(deadline) = deadline {
+                    self.timer
+                        .as_mut()
+                        .reset(tokio::time::Instant::from_std(deadline));
+                }
+            }
+            if self.deadline.is_none() || self.timer.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            self.session.handle_timeout();
+            self.deadline = None;
+            self.release_idle_buffers();
+            if self.session.deadline().is_some_and(|next| next <= now()) {
+                // A deadline that does not move must not hold the task.
+                cx.waker().wake_by_ref();
+                return;
+            }
+        }
+    }
+
+    /// An idle connection holds no buffers.
+    fn release_idle_buffers(&mut self) {
+        if !self.active {
+            self.read_size = SMALL_READ;
+            if self.input.is_empty() {
+                self.input = BytesMut::new();
+            }
+            if self.unsent.is_empty() {
+                self.unsent = BytesMut::new();
+            }
+            self.plaintexts = Vec::new();
+        }
+        self.active = false;
+    }
+
+    /// Sends what is queued, then ends our direction of the socket.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketEnd>> {
+        while self.poll_write(cx)? {}
+        if !self.unsent.is_empty() {
+            return Poll::Pending;
+        }
+        ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads and drops what the peer still sends; ready at its end.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.input.clear();
+            self.input.reserve(SMALL_READ);
+            match ready!(pin!(self.socket.read_buf(&mut self.input)).poll(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = CloseReason;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let driver = self.get_mut();
+        loop {
+            match &mut driver.phase {
+                Phase::Running => match driver.poll_running(cx) {
+                    Ok(Poll::Ready(())) => {}
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Err(SocketEnd(reason)) => return Poll::Ready(driver.session.ended(reason)),
+                },
+                Phase::Farewell { reason } => {
+                    let reason = reason.clone();
+                    let until = Box::pin(tokio::time::sleep(DRAIN_TIME));
+                    // A peer that does not read must not hold the farewell: the drain's time covers both.
+                    match driver.poll_farewell(cx) {
+                        Poll::Ready(Err(_)) => return Poll::Ready(driver.session.ended(reason)),
+                        Poll::Ready(Ok(())) => driver.phase = Phase::Draining { reason, until },
+                        Poll::Pending => {
+                            driver.phase = Phase::Draining { reason, until };
+                        }
+                    }
+                }
+                Phase::Draining { reason, until } => {
+                    let (reason, over) = (reason.clone(), until.as_mut().poll(cx).is_ready());
+                    let flushed = driver.poll_farewell(cx);
+                    let drained = driver.poll_drain(cx).is_ready();
+                    if over || drained || matches!(flushed, Poll::Ready(Err(_))) {
+                        return Poll::Ready(driver.session.ended(reason));
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}

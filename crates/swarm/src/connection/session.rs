@@ -1,0 +1,395 @@
+//! The part of a connection that streams touch: a yamux session behind one short lock.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use bowline_transport::{CloseReason, ConnectionStats, MuxedConnection, Party, StreamError, StreamId};
+use bowline_yamux as yamux;
+use bytes::{Bytes, BytesMut};
+
+use crate::clock::now;
+
+/// A yamux session that streams and one driver share.
+#[derive(Clone)]
+pub(crate) struct SessionConnection {
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
+    session: yamux::Session,
+    waiting: Waiting,
+    /// Why the connection ended; nothing changes after it is set.
+    closed: Option<CloseReason>,
+    /// We asked for the end with this code.
+    closing: Option<u32>,
+    /// The peer said that it would end, with this code.
+    farewell: Option<u32>,
+}
+
+/// Who waits for what.
+#[derive(Default)]
+struct Waiting {
+    readers: BTreeMap<yamux::StreamId, Waker>,
+    writers: BTreeMap<yamux::StreamId, Waker>,
+    incoming: VecDeque<yamux::StreamId>,
+    acceptor: Option<Waker>,
+    openers: Vec<Waker>,
+    closers: Vec<Waker>,
+    driver: Option<Waker>,
+}
+
+/// What the driver finds when it looks for something to send.
+pub(crate) enum Transmit {
+    /// Frames were appended.
+    Frames,
+    /// Nothing to send now.
+    Idle,
+    /// Nothing to send, and nothing will follow: say farewell to the socket.
+    Ended,
+}
+
+impl SessionConnection {
+    pub(crate) fn new(session: yamux::Session) -> Self {
+        let shared = Shared {
+            session,
+            waiting: Waiting::default(),
+            closed: None,
+            closing: None,
+            farewell: None,
+        };
+        Self {
+            shared: Arc::new(Mutex::new(shared)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `operate` under the lock, then wakes whoever it concerns after the lock is gone.
+    fn with<T>(&self, operate: impl FnOnce(&mut Shared) -> T) -> T {
+        let mut shared = self.lock();
+        let result = operate(&mut shared);
+        let mut wakers = shared.take_woken();
+        if shared.session.has_transmit() || shared.closing.is_some() {
+            wakers.extend(shared.waiting.driver.take());
+        }
+        drop(shared);
+        wakers.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    /// Feeds plaintext that the driver opened.
+    pub(crate) fn feed(&self, plaintexts: impl Iterator<Item = Bytes>) -> Result<(), yamux::SessionError> {
+        let now = now();
+        let mut shared = self.lock();
+        let mut result = Ok(());
+        for plaintext in plaintexts {
+            result = shared.session.handle_input(now, plaintext);
+            if result.is_err() {
+                break;
+            }
+        }
+        let wakers = shared.take_woken();
+        drop(shared);
+        wakers.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    /// Appends at most `limit` bytes of frames to `out`.
+    pub(crate) fn transmit(&self, cx: &mut Context<'_>, out: &mut BytesMut, limit: usize) -> Transmit {
+        let mut shared = self.lock();
+        let appended = shared.session.poll_transmit(now(), out, limit);
+        let wakers = shared.take_woken();
+        let found = if appended {
+            Transmit::Frames
+        } else if shared.closing.is_some() || shared.farewell.is_some() || shared.session.is_closed() {
+            Transmit::Ended
+        } else {
+            shared.waiting.driver = Some(cx.waker().clone());
+            Transmit::Idle
+        };
+        drop(shared);
+        wakers.into_iter().for_each(Waker::wake);
+        found
+    }
+
+    /// Lets time pass, and says when to come back.
+    pub(crate) fn handle_timeout(&self) -> Option<std::time::Instant> {
+        let mut shared = self.lock();
+        shared.session.handle_timeout(now());
+        let wakers = shared.take_woken();
+        let deadline = shared.session.poll_timeout();
+        drop(shared);
+        wakers.into_iter().for_each(Waker::wake);
+        deadline
+    }
+
+    /// When the session next needs to see the clock.
+    pub(crate) fn deadline(&self) -> Option<std::time::Instant> {
+        self.lock().session.poll_timeout()
+    }
+
+    /// Marks the end. `fallback` is the reason when neither side gave one before.
+    pub(crate) fn ended(&self, fallback: CloseReason) -> CloseReason {
+        let mut shared = self.lock();
+        let reason = shared.reason_of_end(fallback);
+        let reason = shared.closed.get_or_insert(reason).clone();
+        let wakers = shared.waiting.take_all();
+        drop(shared);
+        wakers.into_iter().for_each(Waker::wake);
+        reason
+    }
+}
+
+impl Shared {
+    /// Drains the session's events into the wakers that they concern.
+    fn take_woken(&mut self) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                yamux::Event::Incoming(id) => {
+                    self.waiting.incoming.push_back(id);
+                    wakers.extend(self.waiting.acceptor.take());
+                }
+                yamux::Event::Readable(id) => wakers.extend(self.waiting.readers.remove(&id)),
+                yamux::Event::Writable(id) => wakers.extend(self.waiting.writers.remove(&id)),
+                yamux::Event::OpenAvailable => wakers.append(&mut self.waiting.openers),
+                yamux::Event::GoAway { code } => {
+                    self.farewell = Some(code);
+                    wakers.extend(self.waiting.driver.take());
+                }
+                yamux::Event::Closed(_) => wakers.extend(self.waiting.driver.take()),
+                _ => {}
+            }
+        }
+        wakers
+    }
+
+    fn reason_of_end(&self, fallback: CloseReason) -> CloseReason {
+        if let Some(code) = self.closing {
+            return CloseReason::Local { code };
+        }
+        if let Some(code) = self.farewell {
+            return CloseReason::Remote { code };
+        }
+        match self.session.close_reason() {
+            Some(reason) => close_reason(reason),
+            None => fallback,
+        }
+    }
+}
+
+impl Waiting {
+    fn take_all(&mut self) -> Vec<Waker> {
+        let mut wakers: Vec<_> = std::mem::take(&mut self.readers).into_values().collect();
+        wakers.extend(std::mem::take(&mut self.writers).into_values());
+        wakers.extend(self.acceptor.take());
+        wakers.append(&mut self.openers);
+        wakers.append(&mut self.closers);
+        wakers.extend(self.driver.take());
+        wakers
+    }
+}
+
+/// The session's reason in the words of the transport contract.
+pub(crate) fn close_reason(reason: yamux::CloseReason) -> CloseReason {
+    match reason {
+        yamux::CloseReason::Local { code } => CloseReason::Local { code },
+        yamux::CloseReason::Remote { code } => CloseReason::Remote { code },
+        yamux::CloseReason::KeepAliveTimeout => CloseReason::KeepAliveTimeout,
+        other => CloseReason::Violation {
+            rule: other.to_string(),
+        },
+    }
+}
+
+fn party(party: yamux::Party) -> Party {
+    match party {
+        yamux::Party::Local => Party::Local,
+        yamux::Party::Remote => Party::Remote,
+    }
+}
+
+/// The id of a stream in the session; none for an id that no session gave out.
+fn session_id(id: StreamId) -> yamux::StreamId {
+    yamux::StreamId::new(u32::try_from(id.0).unwrap_or(0))
+}
+
+fn stream_id(id: yamux::StreamId) -> StreamId {
+    StreamId(u64::from(id.value()))
+}
+
+impl Shared {
+    fn read_error(&self, error: yamux::ReadError) -> StreamError {
+        match error {
+            yamux::ReadError::Reset { code, by } => StreamError::Reset { code, by: party(by) },
+            yamux::ReadError::Closed(reason) => {
+                StreamError::Connection(self.reason_of_end(close_reason(reason)))
+            }
+            _ => StreamError::Finished,
+        }
+    }
+
+    fn write_error(&self, error: yamux::WriteError) -> StreamError {
+        match error {
+            yamux::WriteError::Reset { code, by } => StreamError::Reset { code, by: party(by) },
+            yamux::WriteError::Closed(reason) => {
+                StreamError::Connection(self.reason_of_end(close_reason(reason)))
+            }
+            _ => StreamError::Finished,
+        }
+    }
+}
+
+impl MuxedConnection for SessionConnection {
+    fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<StreamId, CloseReason>> {
+        self.with(|shared| {
+            if let Some(reason) = &shared.closed {
+                return Poll::Ready(Err(reason.clone()));
+            }
+            match shared.session.open(now()) {
+                Ok(id) => Poll::Ready(Ok(stream_id(id))),
+                Err(yamux::OpenError::Backlog) => {
+                    shared.waiting.openers.push(cx.waker().clone());
+                    Poll::Pending
+                }
+                Err(yamux::OpenError::Closed(reason)) => {
+                    Poll::Ready(Err(shared.reason_of_end(close_reason(reason))))
+                }
+                Err(_) => Poll::Ready(Err(CloseReason::Local {
+                    code: yamux::code::connection::SHUTDOWN,
+                })),
+            }
+        })
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<StreamId, CloseReason>> {
+        self.with(|shared| {
+            if let Some(id) = shared.waiting.incoming.pop_front() {
+                return Poll::Ready(Ok(stream_id(id)));
+            }
+            if let Some(reason) = &shared.closed {
+                return Poll::Ready(Err(reason.clone()));
+            }
+            shared.waiting.acceptor = Some(cx.waker().clone());
+            Poll::Pending
+        })
+    }
+
+    fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        id: StreamId,
+        max: usize,
+    ) -> Poll<Result<Option<Bytes>, StreamError>> {
+        let id = session_id(id);
+        self.with(|shared| match shared.session.read(now(), id, max) {
+            Ok(yamux::Read::Data(data)) => Poll::Ready(Ok(Some(data))),
+            Ok(yamux::Read::Finished) => Poll::Ready(Ok(None)),
+            Ok(yamux::Read::Pending) => {
+                // What had arrived before the end was given out above.
+                if let Some(reason) = &shared.closed {
+                    return Poll::Ready(Err(StreamError::Connection(reason.clone())));
+                }
+                shared.waiting.readers.insert(id, cx.waker().clone());
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(shared.read_error(error))),
+        })
+    }
+
+    fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        id: StreamId,
+        data: &mut Bytes,
+    ) -> Poll<Result<usize, StreamError>> {
+        let id = session_id(id);
+        self.with(|shared| {
+            if let Some(reason) = &shared.closed {
+                return Poll::Ready(Err(StreamError::Connection(reason.clone())));
+            }
+            match shared.session.write(now(), id, data) {
+                Ok(0) if !data.is_empty() => {
+                    shared.waiting.writers.insert(id, cx.waker().clone());
+                    Poll::Pending
+                }
+                Ok(taken) => Poll::Ready(Ok(taken)),
+                Err(error) => Poll::Ready(Err(shared.write_error(error))),
+            }
+        })
+    }
+
+    fn finish(&self, id: StreamId) -> Result<(), StreamError> {
+        self.with(|shared| {
+            if let Some(reason) = &shared.closed {
+                return Err(StreamError::Connection(reason.clone()));
+            }
+            shared
+                .session
+                .finish(now(), session_id(id))
+                .map_err(|error| shared.write_error(error))
+        })
+    }
+
+    fn reset(&self, id: StreamId, code: u32) {
+        self.with(|shared| shared.session.reset(now(), session_id(id), code));
+    }
+
+    fn release(&self, id: StreamId) {
+        let id = session_id(id);
+        self.with(|shared| {
+            shared.waiting.readers.remove(&id);
+            shared.waiting.writers.remove(&id);
+            shared.session.release(now(), id);
+        });
+    }
+
+    fn close(&self, code: u32) {
+        self.with(|shared| {
+            if shared.closed.is_none() && shared.closing.is_none() {
+                shared.closing = Some(code);
+                shared.session.go_away(now(), code);
+            }
+        });
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let mut shared = self.lock();
+        if let Some(reason) = &shared.closed {
+            return Poll::Ready(reason.clone());
+        }
+        let closers = &mut shared.waiting.closers;
+        closers.retain(|waker| !waker.will_wake(cx.waker()));
+        closers.push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn close_reason(&self) -> Option<CloseReason> {
+        self.lock().closed.clone()
+    }
+
+    fn stats(&self) -> ConnectionStats {
+        let stats = self.lock().session.stats();
+        ConnectionStats {
+            rtt: stats.rtt,
+            streams: stats.streams,
+            bytes_received: stats.bytes_in,
+            bytes_sent: stats.bytes_out,
+            bytes_queued: stats.queued_bytes,
+        }
+    }
+}
+
+impl fmt::Debug for SessionConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionConnection")
+            .field("closed", &self.close_reason())
+            .finish_non_exhaustive()
+    }
+}
