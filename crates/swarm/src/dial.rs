@@ -41,19 +41,13 @@ pub struct Target {
 
 impl From<PeerId> for Target {
     fn from(peer: PeerId) -> Self {
-        Self {
-            peer: Some(peer),
-            addrs: Vec::new(),
-        }
+        Self { peer: Some(peer), addrs: Vec::new() }
     }
 }
 
 impl From<Multiaddr> for Target {
     fn from(addr: Multiaddr) -> Self {
-        Self {
-            peer: address::peer_id(&addr),
-            addrs: vec![addr],
-        }
+        Self { peer: address::peer_id(&addr), addrs: vec![addr] }
     }
 }
 
@@ -65,10 +59,7 @@ impl From<&Multiaddr> for Target {
 
 impl From<(PeerId, Vec<Multiaddr>)> for Target {
     fn from((peer, addrs): (PeerId, Vec<Multiaddr>)) -> Self {
-        Self {
-            peer: Some(peer),
-            addrs,
-        }
+        Self { peer: Some(peer), addrs }
     }
 }
 
@@ -137,10 +128,7 @@ impl Dials {
                 // A full queue holds more addresses than a dial should try.
                 let _full = running.brought.try_send(addr);
             }
-            return Joined {
-                outcome,
-                attempts: running.attempts.clone(),
-            };
+            return Joined { outcome, attempts: running.attempts.clone() };
         }
         let attempts = Attempts::default();
         let (brought, receiver) = mpsc::channel(MAX_BROUGHT);
@@ -148,14 +136,7 @@ impl Dials {
         let outcome = plan.run().boxed().shared();
         active.retain(|_, dial| dial.outcome.upgrade().is_some());
         if let Some(weak) = outcome.downgrade() {
-            active.insert(
-                peer,
-                Active {
-                    outcome: weak,
-                    brought,
-                    attempts: attempts.clone(),
-                },
-            );
+            active.insert(peer, Active { outcome: weak, brought, attempts: attempts.clone() });
         }
         Joined { outcome, attempts }
     }
@@ -180,10 +161,7 @@ pub(crate) async fn connect(island: &Arc<Island>, target: Target, options: &Conn
     match tokio::time::timeout(timeout, island.closing.run_until_cancelled(outcome)).await {
         Ok(Some(outcome)) => outcome,
         Ok(None) => Err(DialError::Shutdown),
-        Err(_) => Err(DialError::TimedOut {
-            after: timeout,
-            attempts: attempts.take(),
-        }),
+        Err(_) => Err(DialError::TimedOut { after: timeout, attempts: attempts.take() }),
     }
 }
 

@@ -89,10 +89,8 @@ pub struct Attempt {
 }
 
 fn list(attempts: &[Attempt]) -> String {
-    let lines: Vec<_> = attempts
-        .iter()
-        .map(|attempt| format!("{}: {}", attempt.addr, attempt.error))
-        .collect();
+    let lines: Vec<_> =
+        attempts.iter().map(|attempt| format!("{}: {}", attempt.addr, attempt.error)).collect();
     lines.join("; ")
 }
 

@@ -41,49 +41,36 @@ pub(crate) async fn upgrade(
     expected: Option<PeerId>,
     timeout: Duration,
 ) -> Result<Established, AddrError> {
-    let Connected {
-        link,
-        local_addr,
-        remote_addr,
-    } = connected;
+    let Connected { link, local_addr, remote_addr } = connected;
     let (peer, muxed, driver) = match link {
         Link::Muxed { peer, connection } => {
             if let Some(expected) = expected.filter(|expected| *expected != peer) {
-                return Err(AddrError::Upgrade(UpgradeError::WrongPeer {
-                    expected,
-                    actual: peer,
-                }));
+                return Err(AddrError::Upgrade(UpgradeError::WrongPeer { expected, actual: peer }));
             }
             (peer, connection, None)
         }
-        Link::Socket(mut socket) => {
-            let mut input = BytesMut::new();
+        Link::Socket(socket) => {
             let tap = island.tap.as_ref().and_then(|make| make(&remote_addr));
-            let mut machine = new_machine(island, direction, expected).with_tap(tap);
-            let running = run_upgrade(&mut machine, &mut socket, &mut input);
-            let timed_out = AddrError::TimedOut {
-                stage: Stage::Upgrade,
-                after: timeout,
-            };
-            let upgraded = tokio::time::timeout(timeout, running)
-                .await
-                .map_err(|_| timed_out)??;
-            let peer = upgraded.peer.peer_id();
-            let driver = Driver::new(socket, upgraded, input, machine.take_tap());
-            (
-                peer,
-                Arc::new(driver.session()) as Arc<dyn MuxedConnection>,
-                Some(driver),
-            )
+            let machine = new_machine(island, direction, expected).with_tap(tap);
+            let (peer, driver) = upgrade_socket(socket, machine, timeout).await?;
+            (peer, Arc::new(driver.session()) as Arc<dyn MuxedConnection>, Some(driver))
         }
     };
-    Ok(Established {
-        peer,
-        muxed,
-        driver,
-        local_addr,
-        remote_addr,
-    })
+    Ok(Established { peer, muxed, driver, local_addr, remote_addr })
+}
+
+/// Runs the upgrade over a raw socket, within its time.
+async fn upgrade_socket(
+    mut socket: Box<dyn Socket>,
+    mut machine: Upgrade,
+    timeout: Duration,
+) -> Result<(PeerId, Driver), AddrError> {
+    let mut input = BytesMut::new();
+    let running = run_upgrade(&mut machine, &mut socket, &mut input);
+    let timed_out = AddrError::TimedOut { stage: Stage::Upgrade, after: timeout };
+    let upgraded = tokio::time::timeout(timeout, running).await.map_err(|_| timed_out)??;
+    let peer = upgraded.peer.peer_id();
+    Ok((peer, Driver::new(socket, upgraded, input, machine.take_tap())))
 }
 
 fn new_machine(island: &Island, direction: Direction, expected: Option<PeerId>) -> Upgrade {
@@ -120,10 +107,7 @@ async fn run_upgrade(
 }
 
 fn transport_error(error: io::Error) -> AddrError {
-    AddrError::Transport {
-        stage: Stage::Upgrade,
-        source: TransportError::from(error),
-    }
+    AddrError::Transport { stage: Stage::Upgrade, source: TransportError::from(error) }
 }
 
 /// Puts a connection into the table, tells about it, and starts its tasks.
@@ -136,13 +120,7 @@ pub(crate) fn register(
     established: Established,
     direction: Direction,
 ) -> Result<Connection, usize> {
-    let Established {
-        peer,
-        muxed,
-        driver,
-        local_addr,
-        remote_addr,
-    } = established;
+    let Established { peer, muxed, driver, local_addr, remote_addr } = established;
     let entry = Arc::new(Entry {
         id: ConnectionId(island.seeds.next_connection_id()),
         peer,
@@ -164,28 +142,23 @@ pub(crate) fn register(
     if !admitted {
         return Err(limit);
     }
-    let connection = entry.id;
-    island.emit(Event::Connected {
-        peer,
-        connection,
-        direction,
-        remote_addr,
-    });
-    island.spawn(inbound::accept_streams(Arc::clone(island), Arc::clone(&entry)));
-    island.spawn(services::identify::ask(Arc::clone(island), Arc::clone(&entry)));
-    island
-        .tasks
-        .spawn(await_end(Arc::clone(island), Arc::clone(&entry)));
+    island.emit(Event::Connected { peer, connection: entry.id, direction, remote_addr });
+    start_tasks(island, &entry);
     Ok(Connection { entry })
+}
+
+/// Starts what every connection has: its streams are accepted, its peer is identified, its end is awaited.
+fn start_tasks(island: &Arc<Island>, entry: &Arc<Entry>) {
+    island.spawn(inbound::accept_streams(Arc::clone(island), Arc::clone(entry)));
+    island.spawn(services::identify::ask(Arc::clone(island), Arc::clone(entry)));
+    island.tasks.spawn(await_end(Arc::clone(island), Arc::clone(entry)));
 }
 
 /// Runs a connection's driver; an abrupt stop of the host drops its socket.
 async fn drive(island: Arc<Island>, driver: Driver) {
     let session = driver.session();
     if island.stop.run_until_cancelled(driver).await.is_none() {
-        session.ended(CloseReason::Local {
-            code: code::connection::SHUTDOWN,
-        });
+        session.ended(CloseReason::Local { code: code::connection::SHUTDOWN });
     }
 }
 
@@ -193,9 +166,7 @@ async fn drive(island: Arc<Island>, driver: Driver) {
 async fn await_end(island: Arc<Island>, entry: Arc<Entry>) {
     let connection = Connection { entry };
     let closed = island.stop.run_until_cancelled(connection.closed()).await;
-    let reason = closed.unwrap_or(CloseReason::Local {
-        code: code::connection::SHUTDOWN,
-    });
+    let reason = closed.unwrap_or(CloseReason::Local { code: code::connection::SHUTDOWN });
     connection.entry.muxed.close(code::connection::SHUTDOWN);
     let remaining = island.connections.remove(&connection.entry);
     tracing::debug!(peer = %connection.peer(), connection = %connection.id(), %reason, "disconnected");

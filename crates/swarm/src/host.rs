@@ -132,15 +132,11 @@ impl Builder {
     ///
     /// Outside of a tokio runtime.
     pub async fn start(self) -> Result<Host, StartError> {
-        let transports = self
-            .transports
-            .unwrap_or_else(|| vec![Arc::new(bowline_tcp::TcpTransport::default())]);
+        let transports =
+            self.transports.unwrap_or_else(|| vec![Arc::new(bowline_tcp::TcpTransport::default())]);
         let seeds = self.seed.map_or_else(Seeds::from_system, Seeds::replayed);
         let noise = bowline_noise::Identity::new(&self.keypair, seeds.next());
-        let upgrade = UpgradeConfig {
-            yamux: self.config.yamux.clone(),
-            ..UpgradeConfig::new(noise)
-        };
+        let upgrade = UpgradeConfig { yamux: self.config.yamux.clone(), ..UpgradeConfig::new(noise) };
         let island = Arc::new(Island {
             local_peer: self.keypair.peer_id(),
             keypair: self.keypair,
@@ -161,9 +157,7 @@ impl Builder {
             seeds,
             config: self.config,
         });
-        let stop = Arc::new(StopOnDrop {
-            stop: island.stop.clone(),
-        });
+        let stop = Arc::new(StopOnDrop { stop: island.stop.clone() });
         let host = Host { island, _stop: stop };
         services::start(&host.island)?;
         for addr in self.listen {
@@ -178,14 +172,7 @@ impl Host {
     #[must_use]
     pub fn builder(keypair: Keypair) -> Builder {
         let config = Config::default();
-        Builder {
-            keypair,
-            config,
-            listen: Vec::new(),
-            transports: None,
-            tap: None,
-            seed: None,
-        }
+        Builder { keypair, config, listen: Vec::new(), transports: None, tap: None, seed: None }
     }
 
     /// The id of this host.
@@ -255,8 +242,7 @@ impl Host {
     where
         P: Into<Protocols>,
     {
-        self.open_stream_with(peer, protocols, &OpenOptions::default())
-            .await
+        self.open_stream_with(peer, protocols, &OpenOptions::default()).await
     }
 
     /// Opens a stream as [`open_stream`](Self::open_stream), with options.
@@ -307,21 +293,13 @@ impl Host {
     /// The connections that are open now.
     #[must_use]
     pub fn connections(&self) -> Vec<Connection> {
-        self.island
-            .connections
-            .all()
-            .into_iter()
-            .map(|entry| Connection { entry })
-            .collect()
+        self.island.connections.all().into_iter().map(|entry| Connection { entry }).collect()
     }
 
     /// The newest open connection to `peer`.
     #[must_use]
     pub fn connection(&self, peer: PeerId) -> Option<Connection> {
-        self.island
-            .connections
-            .best(peer)
-            .map(|entry| Connection { entry })
+        self.island.connections.best(peer).map(|entry| Connection { entry })
     }
 
     /// Tells where `peer` can be reached.
@@ -345,9 +323,7 @@ impl Host {
     ///
     /// Cancel-safe.
     pub async fn identify(&self, peer: PeerId) -> Result<Arc<Info>, IdentifyError> {
-        let connection = self
-            .connection(peer)
-            .ok_or(IdentifyError::NotConnected { peer })?;
+        let connection = self.connection(peer).ok_or(IdentifyError::NotConnected { peer })?;
         let mut identified = connection.entry.identified.subscribe();
         let outcome = tokio::select! {
             outcome = identified.wait_for(Option::is_some) => outcome.ok().and_then(|outcome| outcome.clone()),
@@ -366,10 +342,7 @@ impl Host {
     ///
     /// Cancel-safe.
     pub async fn pinger(&self, peer: PeerId) -> Result<Pinger, PingError> {
-        let options = OpenOptions {
-            kind: Some(Kind::Service),
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions { kind: Some(Kind::Service), ..OpenOptions::default() };
         let protocol = ProtocolId::from_static(bowline_ping::PROTOCOL);
         let stream = self.open_stream_with(peer, protocol, &options).await?;
         Ok(Pinger::new(stream, self.island.seeds.next()))
@@ -401,9 +374,7 @@ impl Host {
     ///
     /// Cancel-safe: a dropped future resets the transfer.
     pub async fn perf(&self, peer: PeerId, upload: u64, download: u64) -> Result<Report, PerfError> {
-        let stream = self
-            .open_stream(peer, ProtocolId::from_static(bowline_perf::PROTOCOL))
-            .await?;
+        let stream = self.open_stream(peer, ProtocolId::from_static(bowline_perf::PROTOCOL)).await?;
         services::perf::measure(stream, upload, download).await
     }
 
@@ -419,47 +390,28 @@ impl Host {
         let deadline = Instant::now() + grace;
         island.closing.cancel();
         let mut streams = island.application_streams.subscribe();
-        let ended = timeout_at(deadline, streams.wait_for(|count| *count == 0))
-            .await
-            .is_ok();
-        let streams_cut = if ended {
-            0
-        } else {
-            *island.application_streams.borrow()
-        };
+        let ended = timeout_at(deadline, streams.wait_for(|count| *count == 0)).await.is_ok();
+        let streams_cut = if ended { 0 } else { *island.application_streams.borrow() };
         self.flushed(deadline).await;
         let connections = island.connections.all();
         for entry in &connections {
             entry.muxed.close(code::connection::SHUTDOWN);
         }
-        let gone = futures_util::future::join_all(connections.iter().map(|entry| async {
-            Connection {
-                entry: Arc::clone(entry),
-            }
-            .closed()
-            .await
-        }));
+        let gone = futures_util::future::join_all(
+            connections.iter().map(|entry| async { Connection { entry: Arc::clone(entry) }.closed().await }),
+        );
         // Whoever does not take the farewell in time is cut off below.
         let _farewells = timeout(FAREWELL, gone).await;
         island.stop.cancel();
         island.tasks.close();
         let complete = timeout(FAREWELL, island.tasks.wait()).await.is_ok();
-        ShutdownReport {
-            streams_cut,
-            connections_closed: connections.len(),
-            complete,
-        }
+        ShutdownReport { streams_cut, connections_closed: connections.len(), complete }
     }
 
     /// Waits until the connections have sent what finished streams left, or the deadline.
     async fn flushed(&self, deadline: Instant) {
-        let empty = || {
-            self.island
-                .connections
-                .all()
-                .iter()
-                .all(|entry| entry.muxed.stats().bytes_queued == 0)
-        };
+        let empty =
+            || self.island.connections.all().iter().all(|entry| entry.muxed.stats().bytes_queued == 0);
         while !empty() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

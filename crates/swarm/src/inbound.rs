@@ -96,9 +96,8 @@ impl Negotiating {
             self.input.extend_from_slice(&bytes);
             // What one read brought is answered in one write: header and echo go out together.
             let mut answer = BytesMut::new();
-            while let Some(proposal) = listener
-                .handle_input(&mut self.input, &supported)
-                .map_err(Refusal::Negotiation)?
+            while let Some(proposal) =
+                listener.handle_input(&mut self.input, &supported).map_err(Refusal::Negotiation)?
             {
                 let place = match island.protocols.find(proposal.as_str()) {
                     // A full queue holds the echo back; the negotiation's time bounds the wait.

@@ -66,10 +66,7 @@ impl Island {
 
     /// The transport that can dial `addr`.
     pub(crate) fn transport_for(&self, addr: &Multiaddr) -> Option<Arc<dyn Transport>> {
-        self.transports
-            .iter()
-            .find(|transport| transport.can_dial(addr))
-            .cloned()
+        self.transports.iter().find(|transport| transport.can_dial(addr)).cloned()
     }
 
     /// Counts a stream for as long as the permit lives.
@@ -77,20 +74,13 @@ impl Island {
         if kind == Kind::Application {
             self.application_streams.send_modify(|count| *count += 1);
         }
-        StreamPermit {
-            counted: Arc::new(Counted {
-                island: Arc::clone(self),
-                kind,
-            }),
-        }
+        StreamPermit { counted: Arc::new(Counted { island: Arc::clone(self), kind }) }
     }
 }
 
 impl fmt::Debug for Island {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Island")
-            .field("local_peer", &self.local_peer)
-            .finish_non_exhaustive()
+        f.debug_struct("Island").field("local_peer", &self.local_peer).finish_non_exhaustive()
     }
 }
 
@@ -135,21 +125,12 @@ pub(crate) struct Seeds {
 impl Seeds {
     /// Draws every seed from the operating system.
     pub(crate) fn from_system() -> Self {
-        Self {
-            seed: [0; 32],
-            replayed: false,
-            drawn: AtomicU64::new(0),
-            connection_ids: AtomicU64::new(0),
-        }
+        Self { seed: [0; 32], replayed: false, drawn: AtomicU64::new(0), connection_ids: AtomicU64::new(0) }
     }
 
     /// Derives every seed from `seed`, for tests that replay.
     pub(crate) fn replayed(seed: [u8; 32]) -> Self {
-        Self {
-            seed,
-            replayed: true,
-            ..Self::from_system()
-        }
+        Self { seed, replayed: true, ..Self::from_system() }
     }
 
     pub(crate) fn next(&self) -> [u8; 32] {

@@ -10,25 +10,13 @@ use crate::{Direction, Event, ListenError, establish, island::Island};
 
 /// Begins to listen, and gives the real addresses.
 pub(crate) async fn listen(island: &Arc<Island>, addr: Multiaddr) -> Result<Vec<Multiaddr>, ListenError> {
-    let transport = island
-        .transports
-        .iter()
-        .find(|transport| transport.can_listen(&addr))
-        .cloned();
-    let unsupported = || ListenError {
-        addr: addr.clone(),
-        source: TransportError::Unsupported,
-    };
+    let transport = island.transports.iter().find(|transport| transport.can_listen(&addr)).cloned();
+    let unsupported = || ListenError { addr: addr.clone(), source: TransportError::Unsupported };
     let transport = transport.ok_or_else(unsupported)?;
     let listener = transport.listen(&addr).await;
-    let listener = listener.map_err(|source| ListenError {
-        addr: addr.clone(),
-        source,
-    })?;
+    let listener = listener.map_err(|source| ListenError { addr: addr.clone(), source })?;
     let addrs = listener.addresses();
-    island
-        .listen_addrs
-        .send_modify(|known| known.extend(addrs.iter().cloned()));
+    island.listen_addrs.send_modify(|known| known.extend(addrs.iter().cloned()));
     for addr in &addrs {
         island.emit(Event::Listening { addr: addr.clone() });
     }
@@ -39,19 +27,12 @@ pub(crate) async fn listen(island: &Arc<Island>, addr: Multiaddr) -> Result<Vec<
 /// Accepts links until the host closes or the listener fails.
 async fn accept_links(island: Arc<Island>, mut listener: Box<dyn Listener>, addrs: Vec<Multiaddr>) {
     let closing = island.closing.clone();
-    let error = closing
-        .run_until_cancelled(accept_all(&island, &mut listener))
-        .await;
+    let error = closing.run_until_cancelled(accept_all(&island, &mut listener)).await;
     // The port is free before anybody is told that it is.
     drop(listener);
-    island
-        .listen_addrs
-        .send_modify(|known| known.retain(|addr| !addrs.contains(addr)));
+    island.listen_addrs.send_modify(|known| known.retain(|addr| !addrs.contains(addr)));
     for addr in addrs {
-        island.emit(Event::ListenerClosed {
-            addr,
-            error: error.clone(),
-        });
+        island.emit(Event::ListenerClosed { addr, error: error.clone() });
     }
 }
 

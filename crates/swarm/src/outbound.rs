@@ -68,13 +68,9 @@ pub(crate) async fn open(
         return Err(OpenError::NoProtocol);
     }
     let config = &island.config;
-    let after = options
-        .timeout
-        .unwrap_or(config.dial_timeout + config.open_timeout);
+    let after = options.timeout.unwrap_or(config.dial_timeout + config.open_timeout);
     let opening = open_on_some_connection(island, peer, &protocols, options);
-    tokio::time::timeout(after, opening)
-        .await
-        .unwrap_or(Err(OpenError::TimedOut { after }))
+    tokio::time::timeout(after, opening).await.unwrap_or(Err(OpenError::TimedOut { after }))
 }
 
 /// Tries the connections to the peer, then a new one: a connection that ends meanwhile costs no failure.
@@ -86,10 +82,7 @@ async fn open_on_some_connection(
 ) -> Result<Stream, OpenError> {
     let mut failed = None;
     loop {
-        let connected = ConnectOptions {
-            timeout: options.timeout,
-            force_new: false,
-        };
+        let connected = ConnectOptions { timeout: options.timeout, force_new: false };
         let Connection { entry } = dial::connect(island, Target::from(peer), &connected).await?;
         if failed == Some(entry.id) {
             let reason = entry.muxed.close_reason();
@@ -112,14 +105,8 @@ pub(crate) async fn open_on(
 ) -> Result<Stream, OpenError> {
     let after = island.config.open_timeout;
     let opened = tokio::time::timeout(after, poll_fn(|cx| entry.muxed.poll_open(cx))).await;
-    let id = opened
-        .map_err(|_| OpenError::TimedOut { after })?
-        .map_err(OpenError::Connection)?;
-    let mut opening = Opening {
-        muxed: Arc::clone(&entry.muxed),
-        id,
-        owned: true,
-    };
+    let id = opened.map_err(|_| OpenError::TimedOut { after })?.map_err(OpenError::Connection)?;
+    let mut opening = Opening { muxed: Arc::clone(&entry.muxed), id, owned: true };
     let mut dialer = Dialer::new(protocols.to_vec());
     opening.send(&mut dialer).await?;
     let inner = |protocol| Inner {
@@ -157,9 +144,7 @@ impl Opening {
         }
         let mut data = messages.freeze();
         while !data.is_empty() {
-            poll_fn(|cx| self.muxed.poll_write(cx, self.id, &mut data))
-                .await
-                .map_err(open_error)?;
+            poll_fn(|cx| self.muxed.poll_write(cx, self.id, &mut data)).await.map_err(open_error)?;
         }
         Ok(())
     }

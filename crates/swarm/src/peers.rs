@@ -48,10 +48,7 @@ pub(crate) struct Entry {
 
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
-            .field("id", &self.id)
-            .field("peer", &self.peer)
-            .finish_non_exhaustive()
+        f.debug_struct("Entry").field("id", &self.id).field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 
@@ -113,11 +110,7 @@ impl Connection {
     /// What the peer told about itself, if it has.
     #[must_use]
     pub fn info(&self) -> Option<Arc<Info>> {
-        self.entry
-            .identified
-            .borrow()
-            .as_ref()
-            .and_then(|result| result.as_ref().ok().cloned())
+        self.entry.identified.borrow().as_ref().and_then(|result| result.as_ref().ok().cloned())
     }
 
     /// Waits until the connection has ended, and says why.
@@ -189,21 +182,12 @@ impl Connections {
     pub(crate) fn best(&self, peer: PeerId) -> Option<Arc<Entry>> {
         let table = self.lock();
         let entries = table.by_peer.get(&peer)?;
-        entries
-            .iter()
-            .rev()
-            .find(|entry| entry.muxed.close_reason().is_none())
-            .cloned()
+        entries.iter().rev().find(|entry| entry.muxed.close_reason().is_none()).cloned()
     }
 
     pub(crate) fn find(&self, peer: PeerId, id: ConnectionId) -> Option<Arc<Entry>> {
         let table = self.lock();
-        table
-            .by_peer
-            .get(&peer)?
-            .iter()
-            .find(|entry| entry.id == id)
-            .cloned()
+        table.by_peer.get(&peer)?.iter().find(|entry| entry.id == id).cloned()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Entry>> {

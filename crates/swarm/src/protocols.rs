@@ -48,10 +48,7 @@ pub struct Incoming {
 
 impl Protocols {
     pub(crate) fn new() -> Self {
-        Self {
-            table: Mutex::default(),
-            changes: watch::Sender::new(0),
-        }
+        Self { table: Mutex::default(), changes: watch::Sender::new(0) }
     }
 
     pub(crate) fn register(
@@ -60,11 +57,7 @@ impl Protocols {
         kind: Kind,
     ) -> Result<Incoming, AcceptError> {
         let (sender, queue) = mpsc::channel(ACCEPT_QUEUE);
-        let registration = Registration {
-            protocol: protocol.clone(),
-            kind,
-            queue: sender,
-        };
+        let registration = Registration { protocol: protocol.clone(), kind, queue: sender };
         {
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
             if table.contains_key(&protocol) {
@@ -73,28 +66,16 @@ impl Protocols {
             table.insert(protocol.clone(), registration);
         }
         self.changes.send_modify(|count| *count += 1);
-        Ok(Incoming {
-            protocol,
-            queue,
-            protocols: Arc::clone(self),
-        })
+        Ok(Incoming { protocol, queue, protocols: Arc::clone(self) })
     }
 
     pub(crate) fn find(&self, protocol: &str) -> Option<Registration> {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table
-            .values()
-            .find(|registration| registration.protocol.as_str() == protocol)
-            .cloned()
+        table.values().find(|registration| registration.protocol.as_str() == protocol).cloned()
     }
 
     pub(crate) fn names(&self) -> Vec<ProtocolId> {
-        self.table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keys()
-            .cloned()
-            .collect()
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
@@ -102,10 +83,7 @@ impl Protocols {
     }
 
     fn unregister(&self, protocol: &ProtocolId) {
-        self.table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(protocol);
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).remove(protocol);
         self.changes.send_modify(|count| *count += 1);
     }
 }
@@ -135,8 +113,6 @@ impl Drop for Incoming {
 
 impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Incoming")
-            .field("protocol", &self.protocol)
-            .finish_non_exhaustive()
+        f.debug_struct("Incoming").field("protocol", &self.protocol).finish_non_exhaustive()
     }
 }

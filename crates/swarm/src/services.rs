@@ -22,25 +22,11 @@ use bowline_yamux::code;
 ///
 /// None in a fresh host, whose table of protocols is empty.
 pub(crate) fn start(island: &Arc<Island>) -> Result<(), AcceptError> {
-    let register = |protocol| {
-        island
-            .protocols
-            .register(ProtocolId::from_static(protocol), Kind::Service)
-    };
+    let register = |protocol| island.protocols.register(ProtocolId::from_static(protocol), Kind::Service);
     let id = register(bowline_identify::PROTOCOL)?;
-    serve(
-        island,
-        id,
-        bowline_identify::MAX_INBOUND_STREAMS,
-        identify::answer,
-    );
+    serve(island, id, bowline_identify::MAX_INBOUND_STREAMS, identify::answer);
     let push = register(bowline_identify::PUSH_PROTOCOL)?;
-    serve(
-        island,
-        push,
-        bowline_identify::MAX_INBOUND_STREAMS,
-        identify::receive_push,
-    );
+    serve(island, push, bowline_identify::MAX_INBOUND_STREAMS, identify::receive_push);
     let ping = register(bowline_ping::PROTOCOL)?;
     serve(island, ping, bowline_ping::MAX_INBOUND_STREAMS, ping::answer);
     if island.config.serve_perf {
@@ -99,10 +85,7 @@ impl Places {
             return None;
         }
         *count += 1;
-        Some(Place {
-            peer,
-            places: Arc::clone(self),
-        })
+        Some(Place { peer, places: Arc::clone(self) })
     }
 }
 

@@ -65,26 +65,13 @@ enum Negotiation {
 
 impl Stream {
     pub(crate) fn agreed(inner: Inner, rest: Bytes) -> Self {
-        Self {
-            inner,
-            negotiation: Negotiation::Agreed,
-            rest,
-            finished: false,
-        }
+        Self { inner, negotiation: Negotiation::Agreed, rest, finished: false }
     }
 
     /// A stream whose proposal is sent and whose answer is still to come.
     pub(crate) fn awaiting(inner: Inner, dialer: Dialer) -> Self {
-        let negotiation = Negotiation::Awaiting {
-            dialer,
-            input: BytesMut::new(),
-        };
-        Self {
-            inner,
-            negotiation,
-            rest: Bytes::new(),
-            finished: false,
-        }
+        let negotiation = Negotiation::Awaiting { dialer, input: BytesMut::new() };
+        Self { inner, negotiation, rest: Bytes::new(), finished: false }
     }
 
     /// The peer at the other end.
@@ -198,10 +185,7 @@ impl Stream {
     /// Ends both directions at once; the peer sees an error with `code`.
     pub fn reset(&mut self, code: u32) {
         self.inner.connection.reset(self.inner.id, code);
-        self.negotiation = Negotiation::Failed(StreamError::Reset {
-            code,
-            by: Party::Local,
-        });
+        self.negotiation = Negotiation::Failed(StreamError::Reset { code, by: Party::Local });
         self.rest = Bytes::new();
     }
 
@@ -221,9 +205,7 @@ impl Stream {
                 }
                 Ok(None) => ready!(self.inner.connection.poll_read(cx, self.inner.id, usize::MAX)),
                 Err(NegotiationError::Refused { .. }) => {
-                    self.fail(StreamError::Refused {
-                        protocol: self.inner.protocol.clone(),
-                    });
+                    self.fail(StreamError::Refused { protocol: self.inner.protocol.clone() });
                     continue;
                 }
                 Err(error) => {
@@ -241,9 +223,7 @@ impl Stream {
 
     /// Ends a stream that was never agreed on.
     fn fail(&mut self, error: StreamError) {
-        self.inner
-            .connection
-            .reset(self.inner.id, bowline_yamux::code::stream::NEGOTIATION_FAILED);
+        self.inner.connection.reset(self.inner.id, bowline_yamux::code::stream::NEGOTIATION_FAILED);
         self.negotiation = Negotiation::Failed(error);
     }
 
@@ -324,11 +304,8 @@ impl Drop for Stream {
         // The peer's answer is still to come. Released now, it would meet a reset, and the peer might lose what
         // was written before it; so the answer is waited for first.
         let negotiation = std::mem::replace(&mut self.negotiation, Negotiation::Agreed);
-        let mut lingering = Lingering {
-            connection: Arc::clone(&self.inner.connection),
-            id: self.inner.id,
-            negotiation,
-        };
+        let mut lingering =
+            Lingering { connection: Arc::clone(&self.inner.connection), id: self.inner.id, negotiation };
         self.inner.permit.spawn(async move {
             let _outcome = tokio::time::timeout(LINGER, lingering.answered()).await;
         });

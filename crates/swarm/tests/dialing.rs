@@ -1,9 +1,5 @@
 //! Dialing: who is reached, in what time, and what is said when nobody is.
-#![allow(
-    clippy::too_many_lines,
-    clippy::disallowed_methods,
-    reason = "transcripts that spawn their peers"
-)]
+#![allow(clippy::too_many_lines, clippy::disallowed_methods, reason = "transcripts that spawn their peers")]
 
 mod common;
 
@@ -35,24 +31,13 @@ async fn a_wrong_peer_at_the_right_address_is_named_and_never_learns_who_asked()
     let asked = Keypair::generate().peer_id();
     let addr = listener.listen_addrs().borrow()[0].clone();
     let error = dialer.connect((asked, vec![addr])).await.unwrap_err();
-    let DialError::All { attempts } = &error else {
-        panic!("{error}")
-    };
-    let wrong = UpgradeError::WrongPeer {
-        expected: asked,
-        actual: listener.peer_id(),
-    };
+    let DialError::All { attempts } = &error else { panic!("{error}") };
+    let wrong = UpgradeError::WrongPeer { expected: asked, actual: listener.peer_id() };
     assert_eq!(attempts[0].error, AddrError::Upgrade(wrong));
     let text = error.to_string();
-    assert!(
-        text.contains(&asked.to_string()) && text.contains(&listener.peer_id().to_string()),
-        "{text}"
-    );
+    assert!(text.contains(&asked.to_string()) && text.contains(&listener.peer_id().to_string()), "{text}");
     let failed = events.next().await.unwrap().unwrap();
-    assert!(
-        matches!(failed, bowline_swarm::Event::InboundFailed { .. }),
-        "{failed:?}"
-    );
+    assert!(matches!(failed, bowline_swarm::Event::InboundFailed { .. }), "{failed:?}");
     assert!(listener.connections().is_empty());
 }
 
@@ -60,39 +45,13 @@ async fn a_wrong_peer_at_the_right_address_is_named_and_never_learns_who_asked()
 async fn every_failed_address_has_its_own_cause() {
     let (_listener, dialer) = tcp_pair().await;
     let peer = Keypair::generate().peer_id();
-    let (refused, unspoken) = (
-        closed_port(),
-        "/ip4/127.0.0.1/udp/1/quic-v1".parse::<Multiaddr>().unwrap(),
-    );
-    let error = dialer
-        .connect((peer, vec![refused.clone(), unspoken.clone()]))
-        .await
-        .unwrap_err();
-    let DialError::All { attempts } = error else {
-        panic!("{error}")
-    };
-    let cause = |addr: &Multiaddr| {
-        attempts
-            .iter()
-            .find(|attempt| attempt.addr == *addr)
-            .unwrap()
-            .error
-            .clone()
-    };
-    assert!(matches!(
-        cause(&refused),
-        AddrError::Transport {
-            source: TransportError::Refused,
-            ..
-        }
-    ));
-    assert!(matches!(
-        cause(&unspoken),
-        AddrError::Transport {
-            source: TransportError::Unsupported,
-            ..
-        }
-    ));
+    let (refused, unspoken) = (closed_port(), "/ip4/127.0.0.1/udp/1/quic-v1".parse::<Multiaddr>().unwrap());
+    let error = dialer.connect((peer, vec![refused.clone(), unspoken.clone()])).await.unwrap_err();
+    let DialError::All { attempts } = error else { panic!("{error}") };
+    let cause =
+        |addr: &Multiaddr| attempts.iter().find(|attempt| attempt.addr == *addr).unwrap().error.clone();
+    assert!(matches!(cause(&refused), AddrError::Transport { source: TransportError::Refused, .. }));
+    assert!(matches!(cause(&unspoken), AddrError::Transport { source: TransportError::Unsupported, .. }));
 }
 
 #[tokio::test]
@@ -101,24 +60,11 @@ async fn a_silent_server_costs_its_deadline_and_no_more() {
     let (_silent, addr) = silent_server();
     let peer = Keypair::generate().peer_id();
     let timeout = Duration::from_millis(300);
-    let options = ConnectOptions {
-        timeout: Some(timeout),
-        ..ConnectOptions::default()
-    };
+    let options = ConnectOptions { timeout: Some(timeout), ..ConnectOptions::default() };
     let begun = Instant::now();
-    let error = dialer
-        .connect_with((peer, vec![addr]), &options)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, DialError::TimedOut { after, .. } if after == timeout),
-        "{error}"
-    );
-    assert!(
-        begun.elapsed() >= timeout && begun.elapsed() < timeout * 3,
-        "{:?}",
-        begun.elapsed()
-    );
+    let error = dialer.connect_with((peer, vec![addr]), &options).await.unwrap_err();
+    assert!(matches!(error, DialError::TimedOut { after, .. } if after == timeout), "{error}");
+    assert!(begun.elapsed() >= timeout && begun.elapsed() < timeout * 3, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -127,15 +73,8 @@ async fn a_dead_address_beside_a_good_one_costs_a_stagger() {
     let (_silent, dead) = silent_server();
     let good = listener.listen_addrs().borrow()[0].clone();
     let begun = Instant::now();
-    dialer
-        .connect((listener.peer_id(), vec![dead, good]))
-        .await
-        .unwrap();
-    assert!(
-        begun.elapsed() <= Duration::from_millis(300),
-        "{:?}",
-        begun.elapsed()
-    );
+    dialer.connect((listener.peer_id(), vec![dead, good])).await.unwrap();
+    assert!(begun.elapsed() <= Duration::from_millis(300), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -163,28 +102,16 @@ async fn an_address_of_another_peer_is_not_dialed() {
     let asked = Keypair::generate().peer_id();
     let addr = address::with_peer_id(addr, listener.peer_id());
     let error = dialer.connect((asked, vec![addr])).await.unwrap_err();
-    let other = AddrError::OtherPeer {
-        expected: asked,
-        actual: listener.peer_id(),
-    };
-    assert!(
-        matches!(&error, DialError::All { attempts } if attempts[0].error == other),
-        "{error}"
-    );
+    let other = AddrError::OtherPeer { expected: asked, actual: listener.peer_id() };
+    assert!(matches!(&error, DialError::All { attempts } if attempts[0].error == other), "{error}");
 }
 
 #[tokio::test]
 async fn a_host_does_not_dial_itself_and_says_when_it_knows_no_address() {
     let (listener, dialer) = tcp_pair().await;
-    assert_eq!(
-        listener.connect(listener.peer_id()).await.unwrap_err(),
-        DialError::SelfDial
-    );
+    assert_eq!(listener.connect(listener.peer_id()).await.unwrap_err(), DialError::SelfDial);
     let peer = Keypair::generate().peer_id();
-    assert_eq!(
-        dialer.connect(peer).await.unwrap_err(),
-        DialError::NoAddresses { peer }
-    );
+    assert_eq!(dialer.connect(peer).await.unwrap_err(), DialError::NoAddresses { peer });
     // Whoever answers at our own address is we ourselves.
     let own = listener.listen_addrs().borrow()[0].clone();
     assert_eq!(listener.connect(own).await.unwrap_err(), DialError::SelfDial);
@@ -204,14 +131,8 @@ async fn shutdown_lets_streams_end_and_frees_the_port() {
     };
     let (report, echoed) = tokio::join!(listener.shutdown(Duration::from_secs(5)), ending);
     assert_eq!(echoed.as_deref(), Ok(&b"hello"[..]));
-    assert_eq!(
-        (report.streams_cut, report.connections_closed, report.complete),
-        (0, 1, true)
-    );
+    assert_eq!((report.streams_cut, report.connections_closed, report.complete), (0, 1, true));
     let again = Host::builder(Keypair::generate()).listen(addr).start().await;
     assert!(again.is_ok(), "{again:?}");
-    assert!(matches!(
-        listener.connect(dialer.peer_id()).await,
-        Err(DialError::Shutdown)
-    ));
+    assert!(matches!(listener.connect(dialer.peer_id()).await, Err(DialError::Shutdown)));
 }

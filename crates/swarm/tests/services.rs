@@ -17,11 +17,7 @@ async fn peers_learn_about_each_other_when_they_connect() {
     assert_eq!(info.peer, listener.peer_id());
     assert!(info.agent.as_deref().unwrap().starts_with("bowline/"));
     assert_eq!(info.listen_addrs, *listener.listen_addrs().borrow());
-    assert!(
-        info.protocols
-            .iter()
-            .any(|protocol| protocol == "/ipfs/ping/1.0.0")
-    );
+    assert!(info.protocols.iter().any(|protocol| protocol == "/ipfs/ping/1.0.0"));
     assert!(info.record.is_some());
 }
 
@@ -57,20 +53,13 @@ async fn perf_is_served_only_when_asked() {
     let (listener, dialer) = tcp_pair().await;
     let refused = dialer.perf(listener.peer_id(), 10, 10).await.unwrap_err();
     assert!(
-        matches!(
-            refused,
-            PerfError::Stream(_) | PerfError::Open(OpenError::Refused { .. })
-        ),
+        matches!(refused, PerfError::Stream(_) | PerfError::Open(OpenError::Refused { .. })),
         "{refused}"
     );
 
-    let config = Config {
-        serve_perf: true,
-        ..Config::default()
-    };
-    let server = Host::builder(Keypair::generate())
-        .config(config)
-        .listen("/ip4/127.0.0.1/tcp/0".parse().unwrap());
+    let config = Config { serve_perf: true, ..Config::default() };
+    let server =
+        Host::builder(Keypair::generate()).config(config).listen("/ip4/127.0.0.1/tcp/0".parse().unwrap());
     let server = server.start().await.unwrap();
     introduce(&dialer, &server);
     let report = dialer.perf(server.peer_id(), 1_000_000, 2_000_001).await.unwrap();
@@ -82,11 +71,7 @@ async fn a_protocol_is_served_once_and_is_free_again_when_dropped() {
     let (listener, _dialer) = tcp_pair().await;
     let incoming = listener.accept(ECHO).unwrap();
     assert!(listener.accept(ECHO).is_err());
-    assert!(
-        listener
-            .accept(ProtocolId::from_static("/ipfs/ping/1.0.0"))
-            .is_err()
-    );
+    assert!(listener.accept(ProtocolId::from_static("/ipfs/ping/1.0.0")).is_err());
     drop(incoming);
     assert!(listener.accept(ECHO).is_ok());
 }

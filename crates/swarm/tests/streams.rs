@@ -1,9 +1,5 @@
 //! What streams promise, over real sockets.
-#![allow(
-    clippy::too_many_lines,
-    clippy::disallowed_methods,
-    reason = "transcripts that spawn their peers"
-)]
+#![allow(clippy::too_many_lines, clippy::disallowed_methods, reason = "transcripts that spawn their peers")]
 
 mod common;
 
@@ -16,7 +12,7 @@ async fn bytes_go_there_and_back() {
     let (listener, dialer) = tcp_pair().await;
     serve_echo(&listener);
     let mut stream = dialer.open_stream(listener.peer_id(), ECHO).await.unwrap();
-    let sent: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
+    let sent: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
     let (mut read, mut write) = tokio::io::split(stream);
     let writing = async {
         write.write_all(&sent).await.unwrap();
@@ -59,13 +55,7 @@ async fn dropping_an_unfinished_stream_is_a_reset_and_no_end() {
     let mut inbound = incoming.next().await.unwrap();
     drop(stream);
     let whole = inbound.read_to_end(100).await;
-    assert_eq!(
-        whole,
-        Err(StreamError::Reset {
-            code: 0,
-            by: Party::Remote
-        })
-    );
+    assert_eq!(whole, Err(StreamError::Reset { code: 0, by: Party::Remote }));
 }
 
 #[tokio::test]
@@ -75,46 +65,20 @@ async fn a_reset_arrives_with_its_code() {
     let mut stream = dialer.open_stream(listener.peer_id(), SINK).await.unwrap();
     let mut inbound = incoming.next().await.unwrap();
     inbound.reset(0x1234);
-    assert_eq!(
-        stream.read_chunk(1).await,
-        Err(StreamError::Reset {
-            code: 0x1234,
-            by: Party::Remote
-        })
-    );
-    assert_eq!(
-        inbound.read_chunk(1).await,
-        Err(StreamError::Reset {
-            code: 0x1234,
-            by: Party::Local
-        })
-    );
+    assert_eq!(stream.read_chunk(1).await, Err(StreamError::Reset { code: 0x1234, by: Party::Remote }));
+    assert_eq!(inbound.read_chunk(1).await, Err(StreamError::Reset { code: 0x1234, by: Party::Local }));
 }
 
 #[tokio::test]
 async fn a_protocol_that_nobody_serves_is_refused() {
     let (listener, dialer) = tcp_pair().await;
     let nothing = ProtocolId::from_static("/test/nothing/1");
-    let certain = OpenOptions {
-        await_agreement: true,
-        ..OpenOptions::default()
-    };
-    let refused = dialer
-        .open_stream_with(listener.peer_id(), nothing.clone(), &certain)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        refused,
-        OpenError::Refused {
-            offered: vec![nothing.clone()]
-        }
-    );
+    let certain = OpenOptions { await_agreement: true, ..OpenOptions::default() };
+    let refused = dialer.open_stream_with(listener.peer_id(), nothing.clone(), &certain).await.unwrap_err();
+    assert_eq!(refused, OpenError::Refused { offered: vec![nothing.clone()] });
 
     // Without waiting, the refusal comes with the first read, and with every operation after it.
-    let mut stream = dialer
-        .open_stream(listener.peer_id(), nothing.clone())
-        .await
-        .unwrap();
+    let mut stream = dialer.open_stream(listener.peer_id(), nothing.clone()).await.unwrap();
     stream.write_chunk("lost".into()).await.unwrap();
     let refused = Err(StreamError::Refused { protocol: nothing });
     assert_eq!(stream.read_chunk(1).await, refused);

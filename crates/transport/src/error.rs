@@ -55,10 +55,7 @@ impl From<io::Error> for TransportError {
             Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::AddrNotAvailable => Self::Unreachable,
             Kind::TimedOut => Self::TimedOut,
             Kind::AddrInUse => Self::AddressInUse,
-            kind => Self::Io {
-                kind,
-                message: error.to_string(),
-            },
+            kind => Self::Io { kind, message: error.to_string() },
         }
     }
 }

@@ -61,10 +61,7 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(_) => f.write_str("Socket"),
-            Self::Muxed { peer, .. } => f
-                .debug_struct("Muxed")
-                .field("peer", peer)
-                .finish_non_exhaustive(),
+            Self::Muxed { peer, .. } => f.debug_struct("Muxed").field("peer", peer).finish_non_exhaustive(),
         }
     }
 }

@@ -47,28 +47,19 @@ impl MemoryTransport {
     /// Makes a network whose links are raw sockets: the swarm runs the whole upgrade over them.
     #[must_use]
     pub fn sockets() -> Self {
-        Self {
-            network: Arc::default(),
-            peer: None,
-        }
+        Self { network: Arc::default(), peer: None }
     }
 
     /// Makes a network whose links are muxed connections, and joins it as `peer`.
     #[must_use]
     pub fn muxed(peer: PeerId) -> Self {
-        Self {
-            network: Arc::default(),
-            peer: Some(peer),
-        }
+        Self { network: Arc::default(), peer: Some(peer) }
     }
 
     /// Joins the network of `self` as another peer.
     #[must_use]
     pub fn join(&self, peer: PeerId) -> Self {
-        Self {
-            network: Arc::clone(&self.network),
-            peer: self.peer.map(|_| peer),
-        }
+        Self { network: Arc::clone(&self.network), peer: self.peer.map(|_| peer) }
     }
 
     fn port(addr: &Multiaddr) -> Option<u64> {
@@ -77,54 +68,32 @@ impl MemoryTransport {
     }
 
     fn address(port: u64) -> Multiaddr {
-        format!("/memory/{port}")
-            .parse()
-            .unwrap_or_else(|_| Multiaddr::empty())
+        format!("/memory/{port}").parse().unwrap_or_else(|_| Multiaddr::empty())
     }
 
     fn connect(&self, port: u64) -> Result<Connected, TransportError> {
         let mut network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
-        let listening = network
-            .listeners
-            .get(&port)
-            .cloned()
-            .ok_or(TransportError::Refused)?;
+        let listening = network.listeners.get(&port).cloned().ok_or(TransportError::Refused)?;
         let local = Self::address(network.free_port());
         let remote = Self::address(port);
-        let (here, there) = match (self.peer, listening.peer) {
-            (Some(we), Some(they)) => {
-                let (here, there) = MemoryConnection::pair();
-                (
-                    Link::Muxed {
-                        peer: they,
-                        connection: Arc::new(here),
-                    },
-                    Link::Muxed {
-                        peer: we,
-                        connection: Arc::new(there),
-                    },
-                )
-            }
-            _ => {
-                let (here, there) = tokio::io::duplex(SOCKET_BUFFER);
-                (Link::Socket(Box::new(here)), Link::Socket(Box::new(there)))
-            }
-        };
-        let inbound = Connected {
-            link: there,
-            local_addr: remote.clone(),
-            remote_addr: local.clone(),
-        };
-        listening
-            .sender
-            .try_send(inbound)
-            .map_err(|_| TransportError::Refused)?;
-        Ok(Connected {
-            link: here,
-            local_addr: local,
-            remote_addr: remote,
-        })
+        let (here, there) = links(self.peer, listening.peer);
+        let inbound = Connected { link: there, local_addr: remote.clone(), remote_addr: local.clone() };
+        listening.sender.try_send(inbound).map_err(|_| TransportError::Refused)?;
+        Ok(Connected { link: here, local_addr: local, remote_addr: remote })
     }
+}
+
+/// The two ends of a new link: muxed where both peers are known, else a raw socket.
+fn links(dialer: Option<PeerId>, listener: Option<PeerId>) -> (Link, Link) {
+    if let (Some(dialer), Some(listener)) = (dialer, listener) {
+        let (here, there) = MemoryConnection::pair();
+        return (
+            Link::Muxed { peer: listener, connection: Arc::new(here) },
+            Link::Muxed { peer: dialer, connection: Arc::new(there) },
+        );
+    }
+    let (here, there) = tokio::io::duplex(SOCKET_BUFFER);
+    (Link::Socket(Box::new(here)), Link::Socket(Box::new(there)))
 }
 
 impl Network {
@@ -141,9 +110,7 @@ impl Network {
 
 impl fmt::Debug for MemoryTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryTransport")
-            .field("peer", &self.peer)
-            .finish_non_exhaustive()
+        f.debug_struct("MemoryTransport").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 
@@ -173,18 +140,8 @@ impl Transport for MemoryTransport {
                 return Err(TransportError::AddressInUse);
             }
             let (sender, inbound) = mpsc::channel(BACKLOG);
-            network.listeners.insert(
-                port,
-                Listening {
-                    sender,
-                    peer: self.peer,
-                },
-            );
-            let listener = MemoryListener {
-                port,
-                inbound,
-                network: Arc::clone(&self.network),
-            };
+            network.listeners.insert(port, Listening { sender, peer: self.peer });
+            let listener = MemoryListener { port, inbound, network: Arc::clone(&self.network) };
             Ok(Box::new(listener) as Box<dyn Listener>)
         })
     }
@@ -199,9 +156,7 @@ struct MemoryListener {
 
 impl fmt::Debug for MemoryListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryListener")
-            .field("port", &self.port)
-            .finish_non_exhaustive()
+        f.debug_struct("MemoryListener").field("port", &self.port).finish_non_exhaustive()
     }
 }
 

@@ -42,12 +42,7 @@ impl FrameDecoder {
     /// Makes a decoder for bodies of at most `max_len` bytes.
     #[must_use]
     pub fn new(max_len: usize) -> Self {
-        Self {
-            max_len,
-            chunks: VecDeque::new(),
-            buffered: 0,
-            body_len: None,
-        }
+        Self { max_len, chunks: VecDeque::new(), buffered: 0, body_len: None }
     }
 
     /// Adds bytes as they came from the wire.
@@ -104,10 +99,7 @@ impl FrameDecoder {
             return Ok(None);
         };
         let body_len = usize::try_from(value).ok().filter(|len| *len <= self.max_len);
-        let body_len = body_len.ok_or(FrameError::TooLarge {
-            len: value,
-            max: self.max_len,
-        })?;
+        let body_len = body_len.ok_or(FrameError::TooLarge { len: value, max: self.max_len })?;
         self.take(used);
         Ok(Some(body_len))
     }
@@ -206,9 +198,7 @@ mod tests {
     #[test]
     fn a_huge_announced_length_allocates_nothing() {
         let mut decoder = FrameDecoder::new(usize::MAX);
-        decoder.push(Bytes::from_static(&[
-            0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
-        ]));
+        decoder.push(Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]));
         assert_eq!(decoder.next_frame(), Ok(None));
         assert_eq!(decoder.buffered(), 0);
     }

@@ -64,10 +64,7 @@ fn walk(
 ) -> Result<(), CheckError> {
     while !bytes.is_empty() {
         let (tag, rest) = read_varint(bytes)?;
-        let field = u32::try_from(tag >> 3)
-            .ok()
-            .filter(|field| *field != 0)
-            .ok_or(CheckError::BadTag)?;
+        let field = u32::try_from(tag >> 3).ok().filter(|field| *field != 0).ok_or(CheckError::BadTag)?;
         path.push(field);
         count(limits, counts, path)?;
         let (body, rest) = match tag & 7 {
@@ -99,10 +96,7 @@ fn count(limits: &[Limit], counts: &mut [usize], path: &[u32]) -> Result<(), Che
         if limit.path == path {
             *count += 1;
             if *count > limit.max {
-                return Err(CheckError::TooMany {
-                    path: limit.path,
-                    max: limit.max,
-                });
+                return Err(CheckError::TooMany { path: limit.path, max: limit.max });
             }
         }
     }
@@ -111,9 +105,7 @@ fn count(limits: &[Limit], counts: &mut [usize], path: &[u32]) -> Result<(), Che
 
 fn leads_to_a_limit(limits: &[Limit], path: &[u32]) -> bool {
     path.len() < MAX_DEPTH
-        && limits
-            .iter()
-            .any(|limit| limit.path.len() > path.len() && limit.path.starts_with(path))
+        && limits.iter().any(|limit| limit.path.len() > path.len() && limit.path.starts_with(path))
 }
 
 /// Reads a varint by protobuf's rules, which unlike the multiformats' allow padding and ten bytes.
@@ -129,21 +121,14 @@ fn read_varint(bytes: &[u8]) -> Result<(u64, &[u8]), CheckError> {
             return Ok((value, &bytes[index as usize + 1..]));
         }
     }
-    Err(if bytes.len() < 10 {
-        CheckError::Truncated
-    } else {
-        CheckError::BadVarint
-    })
+    Err(if bytes.len() < 10 { CheckError::Truncated } else { CheckError::BadVarint })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ENTRIES: Limit = Limit {
-        path: &[1, 1],
-        max: 2,
-    };
+    const ENTRIES: Limit = Limit { path: &[1, 1], max: 2 };
 
     /// A wantlist (field 1) with `entries` empty entries (field 1).
     fn message(entries: usize) -> Vec<u8> {
@@ -157,22 +142,13 @@ mod tests {
     #[test]
     fn entries_up_to_the_limit_pass_and_one_more_is_refused() {
         assert_eq!(check(&message(2), &[ENTRIES]), Ok(()));
-        assert_eq!(
-            check(&message(3), &[ENTRIES]),
-            Err(CheckError::TooMany {
-                path: &[1, 1],
-                max: 2
-            })
-        );
+        assert_eq!(check(&message(3), &[ENTRIES]), Err(CheckError::TooMany { path: &[1, 1], max: 2 }));
     }
 
     #[test]
     fn entries_are_summed_over_repeated_parents() {
         let twice = [message(2), message(1)].concat();
-        assert!(matches!(
-            check(&twice, &[ENTRIES]),
-            Err(CheckError::TooMany { .. })
-        ));
+        assert!(matches!(check(&twice, &[ENTRIES]), Err(CheckError::TooMany { .. })));
     }
 
     #[test]

@@ -73,10 +73,7 @@ mod tests {
             (128, &[0x80, 1]),
             (300, &[0xac, 2]),
             (16_384, &[0x80, 0x80, 1]),
-            (
-                i64::MAX as u64,
-                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
-            ),
+            (i64::MAX as u64, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
         ];
         for (value, bytes) in cases {
             assert_eq!(encoded(value), bytes);

@@ -81,10 +81,7 @@ struct SocketEnd(CloseReason);
 
 impl From<io::Error> for SocketEnd {
     fn from(error: io::Error) -> Self {
-        Self(CloseReason::Lost {
-            kind: error.kind(),
-            message: error.to_string(),
-        })
+        Self(CloseReason::Lost { kind: error.kind(), message: error.to_string() })
     }
 }
 
@@ -148,10 +145,7 @@ impl Driver {
         if read == 0 {
             // spec: noise has no close-notify, so an end without a yamux farewell is a truncation.
             let message = "the peer ended the transport without a farewell".to_owned();
-            return Err(SocketEnd(CloseReason::Lost {
-                kind: io::ErrorKind::UnexpectedEof,
-                message,
-            }));
+            return Err(SocketEnd(CloseReason::Lost { kind: io::ErrorKind::UnexpectedEof, message }));
         }
         self.active = true;
         if read >= self.read_size {
@@ -175,9 +169,7 @@ impl Driver {
                 Ok(None) => break Ok(()),
                 // spec: noise/tampered-transport — any failed decrypt ends the connection.
                 Err(error) => {
-                    break Err(SocketEnd(CloseReason::Violation {
-                        rule: error.to_string(),
-                    }));
+                    break Err(SocketEnd(CloseReason::Violation { rule: error.to_string() }));
                 }
             }
         };
@@ -187,11 +179,7 @@ impl Driver {
         }
         if let Err(error) = self.session.feed(self.plaintexts.drain(..)) {
             tracing::debug!(%error, "the peer broke the session");
-            self.phase = Phase::Farewell {
-                reason: CloseReason::Violation {
-                    rule: error.to_string(),
-                },
-            };
+            self.phase = Phase::Farewell { reason: CloseReason::Violation { rule: error.to_string() } };
         }
         result?;
         Ok(true)
@@ -204,11 +192,7 @@ impl Driver {
             return Ok(());
         };
         let agreed = pending.handle_input(&plaintext);
-        let agreed = agreed.map_err(|error| {
-            SocketEnd(CloseReason::Violation {
-                rule: error.to_string(),
-            })
-        })?;
+        let agreed = agreed.map_err(|error| SocketEnd(CloseReason::Violation { rule: error.to_string() }))?;
         if let Some(frames) = agreed {
             self.pending_muxer = None;
             self.plaintexts.push(frames);
@@ -244,11 +228,9 @@ impl Driver {
                     if let Some(tap) = &mut self.tap {
                         tap.observe(now(), Direction::Sent, Layer::Record, &self.unsent[empty..]);
                     }
-                    self.sealer.finish(&mut self.unsent, start).map_err(|error| {
-                        SocketEnd(CloseReason::Violation {
-                            rule: error.to_string(),
-                        })
-                    })?;
+                    self.sealer
+                        .finish(&mut self.unsent, start)
+                        .map_err(|error| SocketEnd(CloseReason::Violation { rule: error.to_string() }))?;
                     sealed = true;
                 }
                 ended => {
@@ -271,9 +253,7 @@ impl Driver {
             if deadline != self.deadline {
                 self.deadline = deadline;
                 if let Some(deadline) = deadline {
-                    self.timer
-                        .as_mut()
-                        .reset(tokio::time::Instant::from_std(deadline));
+                    self.timer.as_mut().reset(tokio::time::Instant::from_std(deadline));
                 }
             }
             if self.deadline.is_none() || self.timer.as_mut().poll(cx).is_pending() {

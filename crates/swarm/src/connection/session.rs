@@ -54,16 +54,9 @@ pub(crate) enum Transmit {
 
 impl SessionConnection {
     pub(crate) fn new(session: yamux::Session) -> Self {
-        let shared = Shared {
-            session,
-            waiting: Waiting::default(),
-            closed: None,
-            closing: None,
-            farewell: None,
-        };
-        Self {
-            shared: Arc::new(Mutex::new(shared)),
-        }
+        let shared =
+            Shared { session, waiting: Waiting::default(), closed: None, closing: None, farewell: None };
+        Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -202,9 +195,7 @@ pub(crate) fn close_reason(reason: yamux::CloseReason) -> CloseReason {
         yamux::CloseReason::Local { code } => CloseReason::Local { code },
         yamux::CloseReason::Remote { code } => CloseReason::Remote { code },
         yamux::CloseReason::KeepAliveTimeout => CloseReason::KeepAliveTimeout,
-        other => CloseReason::Violation {
-            rule: other.to_string(),
-        },
+        other => CloseReason::Violation { rule: other.to_string() },
     }
 }
 
@@ -261,9 +252,7 @@ impl MuxedConnection for SessionConnection {
                 Err(yamux::OpenError::Closed(reason)) => {
                     Poll::Ready(Err(shared.reason_of_end(close_reason(reason))))
                 }
-                Err(_) => Poll::Ready(Err(CloseReason::Local {
-                    code: yamux::code::connection::SHUTDOWN,
-                })),
+                Err(_) => Poll::Ready(Err(CloseReason::Local { code: yamux::code::connection::SHUTDOWN })),
             }
         })
     }
@@ -330,10 +319,7 @@ impl MuxedConnection for SessionConnection {
             if let Some(reason) = &shared.closed {
                 return Err(StreamError::Connection(reason.clone()));
             }
-            shared
-                .session
-                .finish(now(), session_id(id))
-                .map_err(|error| shared.write_error(error))
+            shared.session.finish(now(), session_id(id)).map_err(|error| shared.write_error(error))
         })
     }
 
@@ -388,8 +374,6 @@ impl MuxedConnection for SessionConnection {
 
 impl fmt::Debug for SessionConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionConnection")
-            .field("closed", &self.close_reason())
-            .finish_non_exhaustive()
+        f.debug_struct("SessionConnection").field("closed", &self.close_reason()).finish_non_exhaustive()
     }
 }

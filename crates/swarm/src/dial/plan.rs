@@ -95,10 +95,7 @@ impl Plan {
             if let (Some(expected), Some(actual)) = (self.expected, owner)
                 && expected != actual
             {
-                self.attempts.push(Attempt {
-                    addr,
-                    error: AddrError::OtherPeer { expected, actual },
-                });
+                self.attempts.push(Attempt { addr, error: AddrError::OtherPeer { expected, actual } });
                 continue;
             }
             if self.seen.contains(&addr) || self.seen.len() >= MAX_ADDRESSES {
@@ -106,9 +103,9 @@ impl Plan {
             }
             self.seen.push(addr.clone());
             if has_name(&addr) {
-                self.resolve(addr)
+                self.resolve(addr);
             } else {
-                fresh.push(addr)
+                fresh.push(addr);
             }
         }
         let waiting = self.queue.drain(..).chain(fresh).collect::<Vec<_>>();
@@ -117,10 +114,7 @@ impl Plan {
 
     fn resolve(&mut self, addr: Multiaddr) {
         let Some(transport) = self.island.transport_for(&addr) else {
-            let error = AddrError::Transport {
-                stage: Stage::Resolve,
-                source: TransportError::Unsupported,
-            };
+            let error = AddrError::Transport { stage: Stage::Resolve, source: TransportError::Unsupported };
             self.attempts.push(Attempt { addr, error });
             return;
         };
@@ -138,16 +132,11 @@ impl Plan {
                 return;
             };
             let config = &self.island.config;
-            let stagger = if is_near(&addr) {
-                config.private_dial_stagger
-            } else {
-                config.dial_stagger
-            };
+            let stagger = if is_near(&addr) { config.private_dial_stagger } else { config.dial_stagger };
             self.next_at = Instant::now() + stagger;
             self.dialing += 1;
             let dial = dial(Arc::clone(&self.island), addr.clone(), self.expected);
-            self.running
-                .push(Box::pin(async move { Step::Dialed(addr, Box::new(dial.await)) }));
+            self.running.push(Box::pin(async move { Step::Dialed(addr, Box::new(dial.await)) }));
         }
     }
 
@@ -184,9 +173,7 @@ impl Plan {
         if let Some(entry) = self.expected.and_then(|peer| self.island.connections.best(peer)) {
             return Ok(Connection { entry });
         }
-        Err(DialError::All {
-            attempts: self.attempts.take(),
-        })
+        Err(DialError::All { attempts: self.attempts.take() })
     }
 }
 
@@ -197,16 +184,9 @@ fn dial(
     expected: Option<PeerId>,
 ) -> impl Future<Output = Result<Established, AddrError>> + Send {
     let config = &island.config;
-    let after = if is_near(&addr) {
-        config.private_address_timeout
-    } else {
-        config.address_timeout
-    };
+    let after = if is_near(&addr) { config.private_address_timeout } else { config.address_timeout };
     async move {
-        let unsupported = AddrError::Transport {
-            stage: Stage::Connect,
-            source: TransportError::Unsupported,
-        };
+        let unsupported = AddrError::Transport { stage: Stage::Connect, source: TransportError::Unsupported };
         let transport = island.transport_for(&addr).ok_or(unsupported)?;
         let begun = Instant::now();
         let connected = within(after, Stage::Connect, transport.dial(&addr)).await?;

@@ -37,9 +37,7 @@ fn alternate(addrs: Vec<Multiaddr>) -> Vec<Multiaddr> {
 }
 
 fn is_ip6(addr: &Multiaddr) -> bool {
-    addr.protocol_stack()
-        .next()
-        .is_some_and(|name| name.starts_with("ip6"))
+    addr.protocol_stack().next().is_some_and(|name| name.starts_with("ip6"))
 }
 
 #[cfg(test)]
@@ -47,10 +45,7 @@ mod tests {
     use super::*;
 
     fn ranked(addrs: &[&str]) -> Vec<String> {
-        rank(addrs.iter().map(|addr| addr.parse().unwrap()))
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        rank(addrs.iter().map(|addr| addr.parse().unwrap())).iter().map(ToString::to_string).collect()
     }
 
     #[test]

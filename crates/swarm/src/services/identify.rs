@@ -20,10 +20,7 @@ const MAX_PUSHES: usize = 32;
 
 /// How identify opens its streams: nothing waits for them.
 fn service() -> OpenOptions {
-    OpenOptions {
-        kind: Some(Kind::Service),
-        ..OpenOptions::default()
-    }
+    OpenOptions { kind: Some(Kind::Service), ..OpenOptions::default() }
 }
 
 /// Asks the peer of a new connection about itself. Nothing waits for the answer.
@@ -63,13 +60,8 @@ async fn receive(stream: &mut Stream, remote_addr: &Multiaddr) -> Result<Arc<Inf
 
 /// Keeps what a peer told, and tells it on.
 fn learn(island: &Island, entry: &Entry, info: &Arc<Info>) {
-    island
-        .addresses
-        .add(entry.peer, info.listen_addrs.iter().cloned());
-    island.emit(Event::Identified {
-        peer: entry.peer,
-        info: Arc::clone(info),
-    });
+    island.addresses.add(entry.peer, info.listen_addrs.iter().cloned());
+    island.emit(Event::Identified { peer: entry.peer, info: Arc::clone(info) });
 }
 
 /// Answers a peer that asks.
@@ -106,11 +98,7 @@ pub(crate) async fn receive_push(island: Arc<Island>, mut stream: Stream) {
 
 /// spec: push/partial — fields that are missing from a push stay as they were.
 fn merged(entry: &Entry, push: &Arc<Info>) -> Arc<Info> {
-    let known = entry
-        .identified
-        .borrow()
-        .as_ref()
-        .and_then(|result| result.as_ref().ok().cloned());
+    let known = entry.identified.borrow().as_ref().and_then(|result| result.as_ref().ok().cloned());
     let Some(known) = known else {
         return Arc::clone(push);
     };
@@ -141,9 +129,7 @@ pub(crate) async fn push_changes(island: Arc<Island>) {
 async fn push(island: &Arc<Island>, entry: &Arc<Entry>) {
     // Who does not take pushes, or is not identified yet, learns it when it asks.
     let takes = entry.identified.borrow().as_ref().is_some_and(|result| {
-        result
-            .as_ref()
-            .is_ok_and(|info| info.protocols.iter().any(|protocol| protocol == PUSH_PROTOCOL))
+        result.as_ref().is_ok_and(|info| info.protocols.iter().any(|protocol| protocol == PUSH_PROTOCOL))
     });
     if !takes {
         return;

@@ -40,9 +40,7 @@ pub(crate) async fn measure(mut stream: Stream, upload: u64, download: u64) -> R
         machine.handle_input(now(), &bytes)?;
     }
     machine.handle_end(now())?;
-    machine
-        .report()
-        .ok_or(PerfError::Stream(StreamError::UnexpectedEnd))
+    machine.report().ok_or(PerfError::Stream(StreamError::UnexpectedEnd))
 }
 
 /// Serves one transfer.

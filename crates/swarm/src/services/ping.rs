@@ -16,10 +16,7 @@ pub struct Pinger {
 
 impl Pinger {
     pub(crate) fn new(stream: Stream, seed: [u8; 32]) -> Self {
-        Self {
-            stream,
-            machine: Initiator::new(seed),
-        }
+        Self { stream, machine: Initiator::new(seed) }
     }
 
     /// Sends one ping and waits at most ten seconds for its answer.
@@ -48,9 +45,7 @@ impl Pinger {
             }
             let read = self.stream.read_chunk(usize::MAX).await?;
             let bytes = read.ok_or(PingError::Stream(StreamError::UnexpectedEnd))?;
-            self.machine
-                .handle_input(now(), &bytes)
-                .map_err(|_| PingError::Mismatch)?;
+            self.machine.handle_input(now(), &bytes).map_err(|_| PingError::Mismatch)?;
         }
     }
 
@@ -63,9 +58,7 @@ impl Pinger {
 
 impl fmt::Debug for Pinger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pinger")
-            .field("peer", &self.stream.peer())
-            .finish_non_exhaustive()
+        f.debug_struct("Pinger").field("peer", &self.stream.peer()).finish_non_exhaustive()
     }
 }
 

@@ -67,13 +67,7 @@ impl MemoryConnection {
     #[must_use]
     pub fn pair() -> (Self, Self) {
         let shared = Arc::default();
-        (
-            Self {
-                shared: Arc::clone(&shared),
-                side: 0,
-            },
-            Self { shared, side: 1 },
-        )
+        (Self { shared: Arc::clone(&shared), side: 0 }, Self { shared, side: 1 })
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -85,22 +79,14 @@ impl MemoryConnection {
     }
 
     fn party(&self, side: usize) -> Party {
-        if side == self.side {
-            Party::Local
-        } else {
-            Party::Remote
-        }
+        if side == self.side { Party::Local } else { Party::Remote }
     }
 }
 
 impl Shared {
     fn close_reason(&self, side: usize) -> Option<CloseReason> {
         let (closer, code) = self.closed?;
-        Some(if closer == side {
-            CloseReason::Local { code }
-        } else {
-            CloseReason::Remote { code }
-        })
+        Some(if closer == side { CloseReason::Local { code } } else { CloseReason::Remote { code } })
     }
 
     fn reset(&mut self, id: StreamId, code: u32, side: usize) -> Vec<Waker> {
@@ -181,10 +167,9 @@ impl MuxedConnection for MemoryConnection {
             return Poll::Ready(Ok(Some(taken)));
         }
         match (direction.state, closed) {
-            (Sending::Reset(code, side), _) => Poll::Ready(Err(StreamError::Reset {
-                code,
-                by: self.party(side),
-            })),
+            (Sending::Reset(code, side), _) => {
+                Poll::Ready(Err(StreamError::Reset { code, by: self.party(side) }))
+            }
             (Sending::Finished, _) => Poll::Ready(Ok(None)),
             (Sending::Open, Some(reason)) => Poll::Ready(Err(StreamError::Connection(reason))),
             (Sending::Open, None) => {
@@ -210,10 +195,7 @@ impl MuxedConnection for MemoryConnection {
         let direction = &mut stream[self.side];
         match direction.state {
             Sending::Reset(code, side) => {
-                return Poll::Ready(Err(StreamError::Reset {
-                    code,
-                    by: self.party(side),
-                }));
+                return Poll::Ready(Err(StreamError::Reset { code, by: self.party(side) }));
             }
             Sending::Finished => return Poll::Ready(Err(StreamError::Finished)),
             Sending::Open => {}
@@ -243,10 +225,7 @@ impl MuxedConnection for MemoryConnection {
         };
         let direction = &mut stream[self.side];
         if let Sending::Reset(code, side) = direction.state {
-            return Err(StreamError::Reset {
-                code,
-                by: self.party(side),
-            });
+            return Err(StreamError::Reset { code, by: self.party(side) });
         }
         direction.state = Sending::Finished;
         let reader = direction.reader.take();
@@ -268,11 +247,7 @@ impl MuxedConnection for MemoryConnection {
         let unfinished = stream[self.side].state == Sending::Open;
         stream[self.side].released = true;
         let gone = stream.iter().all(|direction| direction.released);
-        let wakers = if unfinished {
-            shared.reset(id, 0, self.side)
-        } else {
-            Vec::new()
-        };
+        let wakers = if unfinished { shared.reset(id, 0, self.side) } else { Vec::new() };
         if gone {
             shared.streams.remove(&id);
         }
@@ -319,11 +294,7 @@ impl MuxedConnection for MemoryConnection {
             streams: shared.streams.len(),
             bytes_received: shared.ends[self.side].received,
             bytes_sent: shared.ends[self.side].sent,
-            bytes_queued: shared
-                .streams
-                .values()
-                .map(|stream| stream[self.side].queued)
-                .sum(),
+            bytes_queued: shared.streams.values().map(|stream| stream[self.side].queued).sum(),
         }
     }
 }
@@ -348,14 +319,8 @@ mod tests {
         assert_eq!(poll_fn(|cx| left.poll_write(cx, id, &mut data)).await, Ok(5));
         left.finish(id).unwrap();
         left.release(id);
-        assert_eq!(
-            poll_fn(|cx| right.poll_read(cx, id, 3)).await.unwrap().as_deref(),
-            Some(&b"hel"[..])
-        );
-        assert_eq!(
-            poll_fn(|cx| right.poll_read(cx, id, 9)).await.unwrap().as_deref(),
-            Some(&b"lo"[..])
-        );
+        assert_eq!(poll_fn(|cx| right.poll_read(cx, id, 3)).await.unwrap().as_deref(), Some(&b"hel"[..]));
+        assert_eq!(poll_fn(|cx| right.poll_read(cx, id, 9)).await.unwrap().as_deref(), Some(&b"lo"[..]));
         assert_eq!(poll_fn(|cx| right.poll_read(cx, id, 9)).await, Ok(None));
     }
 
@@ -363,10 +328,7 @@ mod tests {
     async fn a_reset_is_an_error_with_its_code_and_never_an_end() {
         let (left, right, id) = opened().await;
         left.reset(id, 0x1002);
-        let reset = StreamError::Reset {
-            code: 0x1002,
-            by: Party::Remote,
-        };
+        let reset = StreamError::Reset { code: 0x1002, by: Party::Remote };
         assert_eq!(poll_fn(|cx| right.poll_read(cx, id, 9)).await, Err(reset));
     }
 
@@ -374,10 +336,7 @@ mod tests {
     async fn dropping_an_unfinished_stream_resets_it() {
         let (left, right, id) = opened().await;
         left.release(id);
-        let reset = StreamError::Reset {
-            code: 0,
-            by: Party::Remote,
-        };
+        let reset = StreamError::Reset { code: 0, by: Party::Remote };
         assert_eq!(poll_fn(|cx| right.poll_read(cx, id, 9)).await, Err(reset));
     }
 
@@ -385,10 +344,7 @@ mod tests {
     async fn a_writer_waits_until_the_reader_has_read() {
         let (left, right, id) = opened().await;
         let mut data = Bytes::from(vec![1; STREAM_BUFFER + 1]);
-        assert_eq!(
-            poll_fn(|cx| left.poll_write(cx, id, &mut data)).await,
-            Ok(STREAM_BUFFER)
-        );
+        assert_eq!(poll_fn(|cx| left.poll_write(cx, id, &mut data)).await, Ok(STREAM_BUFFER));
         let (written, read) = tokio::join!(
             poll_fn(|cx| left.poll_write(cx, id, &mut data)),
             poll_fn(|cx| right.poll_read(cx, id, usize::MAX)),
@@ -403,9 +359,6 @@ mod tests {
         let reason = CloseReason::Remote { code: 0x1006 };
         assert_eq!(poll_fn(|cx| right.poll_closed(cx)).await, reason);
         assert_eq!(poll_fn(|cx| right.poll_open(cx)).await, Err(reason.clone()));
-        assert_eq!(
-            poll_fn(|cx| right.poll_read(cx, id, 9)).await,
-            Err(StreamError::Connection(reason))
-        );
+        assert_eq!(poll_fn(|cx| right.poll_read(cx, id, 9)).await, Err(StreamError::Connection(reason)));
     }
 }
