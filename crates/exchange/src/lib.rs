@@ -10,6 +10,7 @@
 //! The machines of `bowline-bitswap` decide; this crate moves their messages over streams, and sends hashing
 //! and store calls through one seam, [`OffLoad`], so that the network tasks never wait for either.
 
+pub mod files;
 mod off_load;
 mod service;
 

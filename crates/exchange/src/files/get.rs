@@ -1,0 +1,85 @@
+//! Getting a file or a tree into the file system.
+
+use std::path::Path;
+
+use bowline_block::Cid;
+use bowline_identity::PeerId;
+use bowline_unixfs::{Event, Order, ReadConfig, Walker};
+use tokio::time::Instant;
+
+use super::{GetError, GetOptions, Source, output::Output, source::Feeder};
+
+/// What a get came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Got {
+    /// The root.
+    pub cid: Cid,
+    /// Content, in bytes.
+    pub bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Blocks, of the store and of peers.
+    pub blocks: u64,
+    /// Blocks that came more than once.
+    pub duplicate_blocks: u64,
+    /// Bytes of those.
+    pub duplicate_bytes: u64,
+    /// The peers that sent blocks.
+    pub peers: Vec<PeerId>,
+}
+
+/// Bytes of content that are on their way at once: enough for a gigabit over 200 ms.
+const WINDOW_BYTES: u64 = 24 * 1024 * 1024;
+
+/// Gets what is below `root` and writes it to `path`: a file, a directory with all that is in it, or a link.
+///
+/// It is written beside `path` and renamed when it is whole. Blocks are wanted over the whole tree, as far ahead as
+/// the window reaches, and content is written at its offset as it comes.
+///
+/// # Errors
+///
+/// When a block is not to be had, the tree is malformed, or the file system refuses: nothing stands under
+/// `path` then, and what the source keeps is kept, so that a second call goes on from there.
+///
+/// # Cancel safety
+///
+/// Dropping the future leaves the same as an error.
+pub async fn get(source: &Source, root: Cid, path: &Path, options: &GetOptions) -> Result<Got, GetError> {
+    let begun = Instant::now();
+    let mut feeder = Feeder::new(source, options);
+    let mut output = Output::new(path, source.off_load(), !source.is_kept())?;
+    let config = ReadConfig { order: Order::Arrival, window_bytes: WINDOW_BYTES, ..ReadConfig::default() };
+    let mut walker = Walker::new(root, config);
+    loop {
+        while let Some(event) = walker.poll_event() {
+            let event = event?;
+            match &event {
+                Event::Data { bytes, .. } => feeder.progress.bytes += bytes.len() as u64,
+                Event::File { size, path, .. } if path.is_root() => feeder.progress.total = Some(*size),
+                _ => {}
+            }
+            output.take(event).await?;
+        }
+        feeder.report();
+        if walker.is_finished() {
+            break;
+        }
+        let needs = std::iter::from_fn(|| walker.poll_need()).collect::<Vec<_>>();
+        let needs = needs.into_iter().map(|cid| (cid, walker.size_hint(&cid))).collect();
+        for block in feeder.feed(needs).await? {
+            let _supplied = walker.supply(&block);
+        }
+    }
+    feeder.finish().await?;
+    output.finish().await?;
+    let (duplicate_blocks, duplicate_bytes) = feeder.duplicates();
+    Ok(Got {
+        cid: root,
+        bytes: feeder.progress.bytes,
+        seconds: begun.elapsed().as_secs_f64(),
+        blocks: feeder.progress.blocks,
+        duplicate_blocks,
+        duplicate_bytes,
+        peers: feeder.peers.into_iter().collect(),
+    })
+}

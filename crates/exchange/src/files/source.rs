@@ -1,0 +1,279 @@
+//! Where blocks come from: a store first, then peers.
+
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+
+use bowline_bitswap::Sources;
+use bowline_block::{Cid, VerifiedBlock};
+use bowline_blockstore::{BlockStore, StoreError};
+use bowline_identity::PeerId;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use tokio::time::{Instant, timeout_at};
+
+use super::{GetError, OnProgress, Progress};
+use crate::{Exchange, Fetch, FetchEvent, OffLoad};
+
+/// Blocks are stored in batches of about this many bytes, each synced once.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Batches that are being stored at the same time; then the fetch waits. Two hide copying behind syncing.
+const MAX_BATCHES: usize = 2;
+
+/// Where blocks come from.
+#[derive(Clone)]
+pub struct Source {
+    store: Option<Arc<dyn BlockStore>>,
+    network: Option<(Exchange, Sources)>,
+    off_load: OffLoad,
+}
+
+impl Source {
+    /// Blocks of a store, and no others.
+    #[must_use]
+    pub fn local(store: Arc<dyn BlockStore>, off_load: OffLoad) -> Self {
+        Self { store: Some(store), network: None, off_load }
+    }
+
+    /// Blocks of peers. With `keep`, blocks that are there are not fetched, and those that come are kept.
+    #[must_use]
+    pub fn network(exchange: &Exchange, sources: Sources, keep: Option<Arc<dyn BlockStore>>) -> Self {
+        Self { store: keep, network: Some((exchange.clone(), sources)), off_load: exchange.off_load() }
+    }
+
+    pub(super) fn off_load(&self) -> OffLoad {
+        self.off_load
+    }
+
+    /// Whether content can be had again without the network after a crash.
+    pub(super) fn is_kept(&self) -> bool {
+        self.store.is_some()
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("network", &self.network).finish_non_exhaustive()
+    }
+}
+
+/// How to get content.
+#[derive(Clone)]
+pub struct GetOptions {
+    /// How long to wait without a new block. Default 30 s.
+    pub timeout: Duration,
+    /// Is told how far it has come.
+    pub on_progress: Option<OnProgress>,
+}
+
+impl Default for GetOptions {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(30), on_progress: None }
+    }
+}
+
+impl fmt::Debug for GetOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GetOptions").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// Feeds one walk with blocks.
+pub(super) struct Feeder {
+    source: Source,
+    fetch: Option<Fetch>,
+    timeout: Duration,
+    last_progress: Instant,
+    /// Wants that the fetch has not answered.
+    awaited: BTreeSet<Cid>,
+    keeper: Option<Keeper>,
+    pub(super) peers: BTreeSet<PeerId>,
+    pub(super) progress: Progress,
+    on_progress: Option<OnProgress>,
+    duplicates_before: (u64, u64),
+}
+
+impl Feeder {
+    pub(super) fn new(source: &Source, options: &GetOptions) -> Self {
+        let fetch = source.network.as_ref().map(|(exchange, sources)| exchange.fetch(sources.clone()));
+        let exchange = source.network.as_ref().map(|(exchange, _)| exchange.clone());
+        let keeper = exchange.and_then(|exchange| Some(Keeper::new(source.store.clone()?, exchange)));
+        let mut feeder = Self {
+            source: source.clone(),
+            fetch,
+            timeout: options.timeout,
+            last_progress: Instant::now(),
+            awaited: BTreeSet::new(),
+            keeper,
+            peers: BTreeSet::new(),
+            progress: Progress::default(),
+            on_progress: options.on_progress.clone(),
+            duplicates_before: (0, 0),
+        };
+        feeder.duplicates_before = feeder.duplicates_now();
+        feeder
+    }
+
+    /// Gets some of what is needed: what the store has at once, else whatever comes next from peers.
+    ///
+    /// `needs` are new; what earlier calls asked for is still on its way.
+    pub(super) async fn feed(
+        &mut self,
+        needs: Vec<(Cid, Option<u64>)>,
+    ) -> Result<Vec<VerifiedBlock>, GetError> {
+        if !needs.is_empty() {
+            let stored = self.take_stored(needs).await?;
+            if !stored.is_empty() {
+                self.arrived(&stored);
+                return Ok(stored);
+            }
+        }
+        self.take_fetched().await
+    }
+
+    /// Takes blocks from the store, and asks peers for the rest.
+    async fn take_stored(&mut self, needs: Vec<(Cid, Option<u64>)>) -> Result<Vec<VerifiedBlock>, GetError> {
+        let (stored, absent) = match &self.source.store {
+            None => (Vec::new(), needs),
+            Some(store) => {
+                let store = Arc::clone(store);
+                self.source.off_load.run(move || look_up(&*store, needs)).await?
+            }
+        };
+        let Some(fetch) = &self.fetch else {
+            return match absent.first() {
+                Some((cid, _)) if stored.is_empty() => Err(GetError::NotStored { cid: *cid }),
+                _ => Ok(stored),
+            };
+        };
+        self.awaited.extend(absent.iter().map(|(cid, _)| *cid));
+        fetch.want_all(absent);
+        Ok(stored)
+    }
+
+    /// Waits for blocks from peers, and takes all that are there.
+    async fn take_fetched(&mut self) -> Result<Vec<VerifiedBlock>, GetError> {
+        let deadline = self.last_progress + self.timeout;
+        let mut blocks = Vec::new();
+        while blocks.is_empty() {
+            let late = self.awaited.first().copied();
+            let (Some(fetch), Some(cid)) = (&mut self.fetch, late) else { return Ok(blocks) };
+            let timed_out = GetError::TimedOut { after: self.timeout, cid };
+            let mut event = Some(timeout_at(deadline, fetch.next()).await.map_err(|_| timed_out)?);
+            while let Some(next) = event.take() {
+                match next {
+                    FetchEvent::Block { block, peer } => {
+                        self.awaited.remove(block.cid());
+                        self.peers.extend(peer);
+                        blocks.push(block);
+                    }
+                    FetchEvent::Missing { cid, reason, answers } => {
+                        return Err(GetError::Missing { cid, reason, answers });
+                    }
+                    FetchEvent::Stalled => {}
+                }
+                event = fetch.try_next();
+            }
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.keep(&blocks).await?;
+        }
+        self.arrived(&blocks);
+        Ok(blocks)
+    }
+
+    fn arrived(&mut self, blocks: &[VerifiedBlock]) {
+        self.last_progress = Instant::now();
+        self.progress.blocks += blocks.len() as u64;
+    }
+
+    /// Tells how far it has come.
+    pub(super) fn report(&self) {
+        if let Some(on_progress) = &self.on_progress {
+            on_progress(self.progress);
+        }
+    }
+
+    /// Waits until everything that came is kept.
+    pub(super) async fn finish(&mut self) -> Result<(), GetError> {
+        match &mut self.keeper {
+            Some(keeper) => keeper.finish().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Blocks and bytes that came twice since the walk began.
+    pub(super) fn duplicates(&self) -> (u64, u64) {
+        let (blocks, bytes) = self.duplicates_now();
+        (blocks - self.duplicates_before.0, bytes - self.duplicates_before.1)
+    }
+
+    fn duplicates_now(&self) -> (u64, u64) {
+        let stats = self.fetch.as_ref().map(|fetch| fetch.exchange().stats().fetcher).unwrap_or_default();
+        (stats.duplicate_blocks, stats.duplicate_bytes)
+    }
+}
+
+type Looked = (Vec<VerifiedBlock>, Vec<(Cid, Option<u64>)>);
+
+/// Splits needs into blocks that the store has and CIDs that it lacks. What it has is verified again: a damaged
+/// block is fetched like an absent one.
+fn look_up(store: &dyn BlockStore, needs: Vec<(Cid, Option<u64>)>) -> Result<Looked, GetError> {
+    let (mut stored, mut absent) = (Vec::new(), Vec::new());
+    for (cid, size) in needs {
+        let data = match store.get(cid.hash()) {
+            Err(StoreError::CorruptBlock { .. }) => None,
+            result => result?,
+        };
+        match data.map(|data| VerifiedBlock::verify(cid, data)) {
+            Some(Ok(block)) => stored.push(block),
+            Some(Err(_)) | None => absent.push((cid, size)),
+        }
+    }
+    Ok((stored, absent))
+}
+
+/// Keeps blocks in a store, in batches, while more are being fetched.
+struct Keeper {
+    store: Arc<dyn BlockStore>,
+    exchange: Exchange,
+    batch: Vec<VerifiedBlock>,
+    batch_bytes: usize,
+    storing: FuturesOrdered<BoxFuture<'static, Result<(), StoreError>>>,
+}
+
+impl Keeper {
+    fn new(store: Arc<dyn BlockStore>, exchange: Exchange) -> Self {
+        Self { store, exchange, batch: Vec::new(), batch_bytes: 0, storing: FuturesOrdered::new() }
+    }
+
+    async fn keep(&mut self, blocks: &[VerifiedBlock]) -> Result<(), GetError> {
+        self.batch_bytes += blocks.iter().map(VerifiedBlock::len).sum::<usize>();
+        self.batch.extend_from_slice(blocks);
+        if self.batch_bytes >= BATCH_BYTES {
+            self.store_batch();
+        }
+        while self.storing.len() > MAX_BATCHES {
+            self.storing.next().await.transpose()?;
+        }
+        Ok(())
+    }
+
+    fn store_batch(&mut self) {
+        let (batch, store, exchange) =
+            (std::mem::take(&mut self.batch), Arc::clone(&self.store), self.exchange.clone());
+        self.batch_bytes = 0;
+        let stored = self.exchange.off_load().run(move || {
+            store.put_many(&batch)?;
+            exchange.announce(&batch);
+            Ok(())
+        });
+        self.storing.push_back(stored.boxed());
+    }
+
+    async fn finish(&mut self) -> Result<(), GetError> {
+        self.store_batch();
+        while let Some(stored) = self.storing.next().await {
+            stored?;
+        }
+        Ok(())
+    }
+}
