@@ -17,6 +17,7 @@ mod source;
 use std::sync::Arc;
 
 pub use add::{AddOptions, Added, add};
+pub use bowline_unixfs::Profile;
 pub use cat::cat;
 pub use error::{AddError, GetError};
 pub use get::{Got, get};

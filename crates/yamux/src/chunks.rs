@@ -51,11 +51,7 @@ impl Chunks {
             self.seal_tail();
         }
         let front = self.slices.front_mut()?;
-        let taken = if front.len() <= max {
-            self.slices.pop_front()?
-        } else {
-            front.split_to(max)
-        };
+        let taken = if front.len() <= max { self.slices.pop_front()? } else { front.split_to(max) };
         self.len -= taken.len();
         Some(taken)
     }
@@ -109,14 +105,7 @@ mod tests {
         chunks.push(Bytes::from_static(b"d"), 10);
         assert_eq!(chunks.len(), 104);
         let parts = drain(&mut chunks, usize::MAX);
-        assert_eq!(
-            parts,
-            [
-                Bytes::from_static(b"abc"),
-                large.clone(),
-                Bytes::from_static(b"d")
-            ]
-        );
+        assert_eq!(parts, [Bytes::from_static(b"abc"), large.clone(), Bytes::from_static(b"d")]);
         assert_eq!(parts[1].as_ptr(), large.as_ptr(), "shared, not copied");
         assert!(chunks.is_empty());
     }
@@ -136,11 +125,7 @@ mod tests {
             expected.extend_from_slice(&i.to_be_bytes().repeat(8));
             chunks.push(Bytes::from(i.to_be_bytes().repeat(8)), COPY);
         }
-        assert_eq!(
-            chunks.slices.len(),
-            3,
-            "64,000 bytes in collections of 16 KiB, the last still open"
-        );
+        assert_eq!(chunks.slices.len(), 3, "64,000 bytes in collections of 16 KiB, the last still open");
         let mut out = BytesMut::new();
         chunks.move_into(&mut out, 1_000);
         chunks.move_into(&mut out, expected.len() - 1_000);

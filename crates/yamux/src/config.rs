@@ -9,8 +9,8 @@ use crate::limits::{INITIAL_WINDOW, MAX_WINDOW_CEILING};
 #[non_exhaustive]
 pub struct Config {
     /// Streams of the peer at a time. One more is refused with an RST and the connection lives on. A stream
-    /// counts until its owner has released it. Default 1,024, four backlogs; each may cost its 256 KiB of window, up to
-    /// [`max_unread_bytes`](Self::max_unread_bytes) for all.
+    /// counts until its owner has released it. Default 1,024, four backlogs; each may cost its 256 KiB of
+    /// window, up to [`max_unread_bytes`](Self::max_unread_bytes) for all.
     pub max_inbound_streams: usize,
     /// Streams of ours at a time; then [`open`](crate::Session::open) has to wait. Default 2,048.
     pub max_outbound_streams: usize,
@@ -37,7 +37,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            max_inbound_streams: 1024,
+            max_inbound_streams: 1_024,
             max_outbound_streams: 2_048,
             max_receive_window: 16 * 1024 * 1024,
             growth_budget_bytes: 32 * 1024 * 1024,
@@ -52,18 +52,20 @@ impl Default for Config {
 /// Stands for "never": a time that can be added to any instant.
 const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// Stands for "at once": a deadline has to move when it passes.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
 impl Config {
-    /// Never zero: a deadline has to move when it passes.
     pub(crate) fn ping_interval(&self) -> Duration {
-        self.ping_interval.clamp(Duration::from_millis(1), NEVER)
+        self.ping_interval.clamp(AT_ONCE, NEVER)
     }
 
     pub(crate) fn ping_timeout(&self) -> Duration {
-        self.ping_timeout.min(NEVER)
+        self.ping_timeout.clamp(AT_ONCE, NEVER)
     }
 
     pub(crate) fn detach_timeout(&self) -> Duration {
-        self.detach_timeout.min(NEVER)
+        self.detach_timeout.clamp(AT_ONCE, NEVER)
     }
 
     pub(crate) fn window_ceiling(&self) -> u32 {

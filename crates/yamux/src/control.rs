@@ -74,10 +74,6 @@ impl ControlQueue {
     /// Keeps only what tells the peer about streams that ended: the session is over.
     pub(crate) fn keep_resets(&mut self) {
         let Self { resets, refusals, .. } = std::mem::take(self);
-        *self = Self {
-            resets,
-            refusals,
-            ..Self::default()
-        };
+        *self = Self { resets, refusals, ..Self::default() };
     }
 }

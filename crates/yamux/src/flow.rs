@@ -13,7 +13,7 @@
 //!   holds is read by halves in `2 RTT`. So an epoch shorter than `2 RTT` doubles the target, and one shorter
 //!   than `5/4 RTT` quadruples it while at least half of the budget is free, which brings a cold stream to
 //!   16 MiB in three round trips.
-//! * **The round-trip time is the smallest of a minute**, so that pings that wait behind our own bulk do not
+//! * **The round-trip time is the smallest of a minute** (`rtt.rs`), so that pings that wait behind our own bulk do not
 //!   blow windows up; and a slow reader never grows, since only reading counts.
 //! * **Growth is taken from the connection's budget before it is announced**, and returned when the stream
 //!   ends or shrinks. What a peer was given cannot be taken back, so a target that had no fast epoch for ten
@@ -132,10 +132,7 @@ impl ReceiveWindow {
             return None;
         }
         self.outstanding += need;
-        debug_assert!(
-            self.outstanding + self.buffered <= self.reserved,
-            "announced before it was reserved"
-        );
+        debug_assert!(self.outstanding + self.buffered <= self.reserved, "announced before it was reserved");
         Some(need)
     }
 
@@ -170,10 +167,7 @@ impl ReceiveWindow {
         }
         self.last_fast = now;
         let steep = took < round_trip * 5 / 4 && path.budget.is_half_free();
-        let want = self
-            .target
-            .saturating_mul(if steep { 4 } else { 2 })
-            .min(path.ceiling);
+        let want = self.target.saturating_mul(if steep { 4 } else { 2 }).min(path.ceiling);
         let more = want.saturating_sub(self.reserved);
         if path.budget.take(more) {
             self.reserved += more;
@@ -194,6 +188,11 @@ impl ReceiveWindow {
         let needed = self.target.max(self.outstanding + self.buffered);
         budget.give_back(self.reserved - needed);
         self.reserved = needed;
+    }
+
+    /// What the peer may still make us hold: bytes under way or not read.
+    pub(crate) fn committed(&self) -> u32 {
+        self.outstanding + self.buffered
     }
 
     /// The window that the stream works towards, in bytes.
@@ -222,21 +221,12 @@ mod tests {
         fn new() -> Self {
             let now = base();
             let budget = Budget::new(u64::from(32 * MIB));
-            Self {
-                now,
-                window: ReceiveWindow::new(now),
-                budget,
-                min_rtt: Some(RTT),
-            }
+            Self { now, window: ReceiveWindow::new(now), budget, min_rtt: Some(RTT) }
         }
 
         fn read(&mut self, length: u32) -> Option<u32> {
             self.window.receive(length).expect("within credit");
-            let path = &mut Path {
-                budget: &mut self.budget,
-                min_rtt: self.min_rtt,
-                ceiling: 16 * MIB,
-            };
+            let path = &mut Path { budget: &mut self.budget, min_rtt: self.min_rtt, ceiling: 16 * MIB };
             self.window.consume(self.now, length, path)
         }
 
@@ -256,10 +246,7 @@ mod tests {
 
     #[test]
     fn credit_comes_back_by_quarters_of_the_target() {
-        let mut stream = Stream {
-            min_rtt: None,
-            ..Stream::new()
-        };
+        let mut stream = Stream { min_rtt: None, ..Stream::new() };
         assert_eq!(stream.read(64 * KIB - 1), None);
         assert_eq!(stream.read(1), Some(64 * KIB));
     }
@@ -276,10 +263,7 @@ mod tests {
 
     #[test]
     fn without_a_round_trip_time_nothing_grows() {
-        let mut stream = Stream {
-            min_rtt: None,
-            ..Stream::new()
-        };
+        let mut stream = Stream { min_rtt: None, ..Stream::new() };
         stream.read_steadily(256 * KIB, Duration::from_secs(5));
         assert_eq!(stream.window.target(), 256 * KIB);
     }
@@ -317,18 +301,10 @@ mod tests {
         let _ = stream.read(1);
         assert_eq!(stream.window.target(), 4 * MIB);
         stream.idle(Duration::from_secs(60));
-        assert_eq!(
-            stream.read(1),
-            None,
-            "the peer holds more than the target: nothing is given"
-        );
+        assert_eq!(stream.read(1), None, "the peer holds more than the target: nothing is given");
         assert_eq!(stream.window.target(), 256 * KIB);
         let held = stream.window.outstanding;
-        assert_eq!(
-            stream.budget.taken(),
-            u64::from(held - 256 * KIB),
-            "what the peer holds stays reserved"
-        );
+        assert_eq!(stream.budget.taken(), u64::from(held - 256 * KIB), "what the peer holds stays reserved");
         stream.min_rtt = None;
         while stream.read(64 * KIB).is_none() {}
         assert_eq!(stream.budget.taken(), 0);
@@ -340,11 +316,7 @@ mod tests {
         stream.budget = Budget::new(u64::from(MIB));
         stream.read_steadily(256 * KIB, Duration::from_secs(2));
         assert_eq!(stream.window.target(), MIB);
-        stream.budget = Budget::new(0);
-        let mut stream = Stream {
-            budget: Budget::new(0),
-            ..Stream::new()
-        };
+        let mut stream = Stream { budget: Budget::new(0), ..Stream::new() };
         stream.read_steadily(256 * KIB, Duration::from_secs(2));
         assert_eq!(stream.window.target(), 256 * KIB);
     }

@@ -129,12 +129,7 @@ impl BitOr for Flags {
 
 impl fmt::Debug for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [
-            (Self::SYN, "SYN"),
-            (Self::ACK, "ACK"),
-            (Self::FIN, "FIN"),
-            (Self::RST, "RST"),
-        ];
+        let names = [(Self::SYN, "SYN"), (Self::ACK, "ACK"), (Self::FIN, "FIN"), (Self::RST, "RST")];
         let mut list = f.debug_set();
         for (flag, name) in names {
             if self.contains(flag) {
@@ -167,22 +162,13 @@ impl Header {
     /// A data frame with a body of `length` bytes.
     #[must_use]
     pub const fn data(stream: StreamId, length: u32) -> Self {
-        Self {
-            version: VERSION,
-            kind: Kind::Data,
-            flags: Flags::NONE,
-            stream,
-            length,
-        }
+        Self { version: VERSION, kind: Kind::Data, flags: Flags::NONE, stream, length }
     }
 
     /// A window update that gives `credit` bytes more.
     #[must_use]
     pub const fn window_update(stream: StreamId, credit: u32) -> Self {
-        Self {
-            kind: Kind::WindowUpdate,
-            ..Self::data(stream, credit)
-        }
+        Self { kind: Kind::WindowUpdate, ..Self::data(stream, credit) }
     }
 
     /// An RST with a code. It rides on a window update: on a data frame its length would mean a body.
@@ -194,29 +180,19 @@ impl Header {
     /// A ping that asks for an answer with the same value.
     #[must_use]
     pub const fn ping(value: u32) -> Self {
-        Self {
-            kind: Kind::Ping,
-            flags: Flags::SYN,
-            ..Self::data(StreamId::SESSION, value)
-        }
+        Self { kind: Kind::Ping, flags: Flags::SYN, ..Self::data(StreamId::SESSION, value) }
     }
 
     /// The answer to a ping.
     #[must_use]
     pub const fn pong(value: u32) -> Self {
-        Self {
-            flags: Flags::ACK,
-            ..Self::ping(value)
-        }
+        Self { flags: Flags::ACK, ..Self::ping(value) }
     }
 
     /// A go-away with a code of [`code::connection`](crate::code::connection).
     #[must_use]
     pub const fn go_away(code: u32) -> Self {
-        Self {
-            kind: Kind::GoAway,
-            ..Self::data(StreamId::SESSION, code)
-        }
+        Self { kind: Kind::GoAway, ..Self::data(StreamId::SESSION, code) }
     }
 
     /// The same header with exactly these flags.
@@ -240,20 +216,7 @@ impl Header {
         let [f0, f1] = self.flags.bits().to_be_bytes();
         let [s0, s1, s2, s3] = self.stream.value().to_be_bytes();
         let [l0, l1, l2, l3] = self.length.to_be_bytes();
-        [
-            self.version,
-            self.kind.to_wire(),
-            f0,
-            f1,
-            s0,
-            s1,
-            s2,
-            s3,
-            l0,
-            l1,
-            l2,
-            l3,
-        ]
+        [self.version, self.kind.to_wire(), f0, f1, s0, s1, s2, s3, l0, l1, l2, l3]
     }
 
     /// Reads a header, whatever is in it.
@@ -283,9 +246,7 @@ impl Header {
     pub const fn check(&self) -> Result<(), SessionError> {
         // spec: yamux/bad-version
         if self.version != VERSION {
-            return Err(SessionError::Version {
-                version: self.version,
-            });
+            return Err(SessionError::Version { version: self.version });
         }
         match self.kind {
             // spec: yamux/bad-type
@@ -316,19 +277,13 @@ impl Frame {
     #[must_use]
     pub fn data(stream: StreamId, body: Bytes) -> Self {
         let length = u32::try_from(body.len()).expect("a body below 4 GiB");
-        Self {
-            header: Header::data(stream, length),
-            body,
-        }
+        Self { header: Header::data(stream, length), body }
     }
 
     /// The same frame with exactly these flags.
     #[must_use]
     pub fn with_flags(self, flags: Flags) -> Self {
-        Self {
-            header: self.header.with_flags(flags),
-            ..self
-        }
+        Self { header: self.header.with_flags(flags), ..self }
     }
 
     /// Appends the frame to `out`.
@@ -357,9 +312,6 @@ impl Frame {
 impl From<Header> for Frame {
     /// A frame without a body.
     fn from(header: Header) -> Self {
-        Self {
-            header,
-            body: Bytes::new(),
-        }
+        Self { header, body: Bytes::new() }
     }
 }

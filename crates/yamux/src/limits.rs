@@ -70,11 +70,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(now: Instant, burst: u32, interval: Duration) -> Self {
-        Self {
-            interval,
-            burst: interval.saturating_mul(burst),
-            empty_at: now,
-        }
+        Self { interval, burst: interval.saturating_mul(burst), empty_at: now }
     }
 
     /// Whether one more is within the rate. One beyond it is not counted.

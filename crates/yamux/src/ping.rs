@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::{Config, rtt::RoundTrips};
 
+/// Payload that may move during a ping that still tells the length of the path, in bytes.
+const QUIET: u64 = 64 * 1024;
+
 /// Pings of ours: the round-trip time, and whether the peer is still there.
 #[derive(Debug)]
 pub(crate) struct Pinger {
@@ -24,6 +27,8 @@ struct Flight {
     /// Since when we wait: made, then sent.
     since: Instant,
     sent: bool,
+    /// Payload bytes of the session, both ways, when it was sent.
+    traffic: u64,
     /// Whether silence until the timeout ends the session.
     watched: bool,
 }
@@ -63,27 +68,20 @@ impl Pinger {
             return Due::Nothing;
         }
         self.next = now + self.interval;
-        if self
-            .flight
-            .as_ref()
-            .is_some_and(|flight| flight.watched || !flight.sent)
-        {
+        if self.flight.as_ref().is_some_and(|flight| flight.watched || !flight.sent) {
             return Due::Nothing;
         }
         let value = self.count;
         self.count = self.count.wrapping_add(1);
         // The first ping goes out while the peer may still be busy with the handshake.
-        self.flight = Some(Flight {
-            value,
-            since: now,
-            sent: false,
-            watched: value > 0,
-        });
+        self.flight = Some(Flight { value, since: now, sent: false, traffic: 0, watched: value > 0 });
         Due::Ping { value }
     }
 
-    pub(crate) fn sent(&mut self, now: Instant) {
+    /// The ping leaves, when so much payload has been moved by the session.
+    pub(crate) fn sent(&mut self, now: Instant, traffic: u64) {
         if let Some(flight) = &mut self.flight {
+            flight.traffic = traffic;
             flight.since = now;
             flight.sent = true;
         }
@@ -94,11 +92,12 @@ impl Pinger {
     }
 
     // spec: yamux/ping-unsolicited-ack: what answers no ping of ours is ignored.
-    pub(crate) fn pong(&mut self, now: Instant, value: u32) {
+    pub(crate) fn pong(&mut self, now: Instant, value: u32, traffic: u64) {
         let answered = self.flight.take_if(|flight| flight.sent && flight.value == value);
         if let Some(flight) = answered {
-            self.round_trips
-                .record(now, now.saturating_duration_since(flight.since));
+            let under_load = traffic.saturating_sub(flight.traffic) > QUIET;
+            let sample = now.saturating_duration_since(flight.since);
+            self.round_trips.record(now, sample, under_load);
         }
     }
 

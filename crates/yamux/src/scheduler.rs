@@ -49,9 +49,7 @@ impl Scheduler {
         let queued = stream.send.queue.len();
         let session = MAX_SESSION_QUEUE.saturating_sub(self.sendable);
         let guaranteed = QUANTUM.saturating_sub(queued);
-        MAX_STREAM_QUEUE
-            .saturating_sub(queued)
-            .min(session.max(guaranteed))
+        MAX_STREAM_QUEUE.saturating_sub(queued).min(session.max(guaranteed))
     }
 
     /// Whether a writer who waits is worth waking: half of its queue is free, and a turn's worth may be added.
@@ -62,11 +60,7 @@ impl Scheduler {
     /// Whose turn it is, and the payload that the turn allows.
     pub(crate) fn next(&self) -> Option<(StreamId, usize)> {
         let id = *self.line.front()?;
-        let turn = if self.line.len() == 1 {
-            MAX_FRAME_PAYLOAD
-        } else {
-            QUANTUM
-        };
+        let turn = if self.line.len() == 1 { MAX_FRAME_PAYLOAD } else { QUANTUM };
         Some((id, turn))
     }
 

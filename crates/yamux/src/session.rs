@@ -16,7 +16,7 @@ use crate::{
     CloseReason, Config, Event, OpenError, Party, Read, ReadError, Role, StreamId, WriteError, code,
     control::ControlQueue,
     flow::{Budget, Path},
-    limits::{COPY_BELOW, Meters},
+    limits::{COPY_BELOW, INITIAL_WINDOW, Meters},
     ping::{Due, Pinger},
     scheduler::Scheduler,
     stream::{Handle, Opening, Receiving, Sending},
@@ -70,6 +70,12 @@ struct Traffic {
     bytes_out: u64,
 }
 
+impl Traffic {
+    fn total(self) -> u64 {
+        self.bytes_in.wrapping_add(self.bytes_out)
+    }
+}
+
 /// Numbers about a session, as of now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -121,10 +127,7 @@ impl Session {
             events: VecDeque::new(),
             pinger: Pinger::new(now, &config),
             meters: Meters::new(now),
-            memory: Memory {
-                budget: Budget::new(config.growth_budget_bytes),
-                unread: 0,
-            },
+            memory: Memory { budget: Budget::new(config.growth_budget_bytes), unread: 0 },
             detached: BTreeSet::new(),
             traffic: Traffic::default(),
             config,
@@ -142,6 +145,14 @@ impl Session {
         }
         self.poll_ping(now);
         self.expire_detached(now);
+        debug_assert!(self.is_within_budget(), "streams hold more than was set aside for them");
+    }
+
+    /// The bound on what a peer can make us hold: what the specification gives each stream, and the budget.
+    fn is_within_budget(&self) -> bool {
+        let committed: u64 =
+            self.table.iter().map(|(_, stream)| u64::from(stream.receive.window.committed())).sum();
+        committed <= self.table.len() as u64 * u64::from(INITIAL_WINDOW) + self.memory.budget.taken()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -178,10 +189,7 @@ impl Session {
     ///
     /// When the stream is finished, reset or unknown, or the session is over.
     pub fn write(&mut self, _now: Instant, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
-        let stream = self
-            .table
-            .get_mut(id)
-            .filter(|stream| stream.handle == Handle::Held);
+        let stream = self.table.get_mut(id).filter(|stream| stream.handle == Handle::Held);
         let stream = stream.ok_or(WriteError::UnknownStream)?;
         if let Some(error) = stream.write_error() {
             return Err(error);
@@ -204,10 +212,7 @@ impl Session {
     ///
     /// When the stream was reset or is unknown, or the session is over and everything was read.
     pub fn read(&mut self, now: Instant, id: StreamId, max: usize) -> Result<Read, ReadError> {
-        let stream = self
-            .table
-            .get_mut(id)
-            .filter(|stream| stream.handle == Handle::Held);
+        let stream = self.table.get_mut(id).filter(|stream| stream.handle == Handle::Held);
         let stream = stream.ok_or(ReadError::UnknownStream)?;
         let Some(data) = stream.pop_received(max) else {
             return self.read_nothing(id);
@@ -218,11 +223,7 @@ impl Session {
         if stream.receive.state == Receiving::Open && self.ending.reason.is_none() {
             let min_rtt = self.pinger.round_trips().min();
             let ceiling = self.config.window_ceiling();
-            let path = &mut Path {
-                budget: &mut self.memory.budget,
-                min_rtt,
-                ceiling,
-            };
+            let path = &mut Path { budget: &mut self.memory.budget, min_rtt, ceiling };
             // The credit is the peer's in the same step in which the bytes leave: nothing can come between.
             if let Some(credit) = stream.receive.window.consume(now, length, path) {
                 stream.receive.credit += credit;
@@ -260,10 +261,7 @@ impl Session {
     ///
     /// When the stream was reset or is unknown, or the session is over.
     pub fn finish(&mut self, _now: Instant, id: StreamId) -> Result<(), WriteError> {
-        let stream = self
-            .table
-            .get_mut(id)
-            .filter(|stream| stream.handle == Handle::Held);
+        let stream = self.table.get_mut(id).filter(|stream| stream.handle == Handle::Held);
         let stream = stream.ok_or(WriteError::UnknownStream)?;
         match stream.send.state {
             Sending::Reset { code, by } => return Err(WriteError::Reset { code, by }),
@@ -282,11 +280,7 @@ impl Session {
     /// Ends both directions at once with a code of [`code::stream`]. What was queued or received and not read
     /// is dropped. Does nothing on a stream that ended.
     pub fn reset(&mut self, _now: Instant, id: StreamId, code: u32) {
-        if self
-            .table
-            .get(id)
-            .is_some_and(|stream| stream.handle == Handle::Held && stream.is_live())
-        {
+        if self.table.get(id).is_some_and(|stream| stream.handle == Handle::Held && stream.is_live()) {
             self.abort(id, code);
         }
     }
@@ -296,11 +290,7 @@ impl Session {
     /// [`detach_timeout`](Config::detach_timeout) after the last progress, and if it sends more payload, an
     /// RST follows the FIN.
     pub fn release(&mut self, now: Instant, id: StreamId) {
-        let Some(stream) = self
-            .table
-            .get_mut(id)
-            .filter(|stream| stream.handle == Handle::Held)
-        else {
+        let Some(stream) = self.table.get_mut(id).filter(|stream| stream.handle == Handle::Held) else {
             return;
         };
         self.memory.unread -= stream.drop_received(&mut self.memory.budget);
@@ -402,10 +392,9 @@ impl Session {
         match self.pinger.poll(now) {
             Due::Nothing => {}
             Due::Ping { value } => self.control.ping = Some(value),
-            Due::PeerIsGone => self.close(
-                CloseReason::KeepAliveTimeout,
-                Some(code::connection::INTERNAL_ERROR),
-            ),
+            Due::PeerIsGone => {
+                self.close(CloseReason::KeepAliveTimeout, Some(code::connection::INTERNAL_ERROR));
+            }
         }
     }
 }

@@ -133,12 +133,7 @@ pub(crate) struct Stream {
 impl Stream {
     /// A stream that we open.
     pub(crate) fn outbound(now: Instant) -> Self {
-        Self::new(
-            now,
-            Party::Local,
-            Opening::SynUnsent { wanted: false },
-            Handle::Held,
-        )
+        Self::new(now, Party::Local, Opening::SynUnsent { wanted: false }, Handle::Held)
     }
 
     /// A stream that the peer opened.
@@ -160,10 +155,7 @@ impl Stream {
             chunks: Chunks::default(),
             window: ReceiveWindow::new(now),
             credit: 0,
-            waiting: Waiting {
-                wanted: true,
-                queued: false,
-            },
+            waiting: Waiting { wanted: true, queued: false },
         };
         Self {
             origin,
@@ -248,10 +240,7 @@ impl Stream {
 
     /// Bytes that could be sent now.
     pub(crate) fn sendable(&self) -> usize {
-        self.send
-            .queue
-            .len()
-            .min(usize::try_from(self.send.window).unwrap_or(usize::MAX))
+        self.send.queue.len().min(usize::try_from(self.send.window).unwrap_or(usize::MAX))
     }
 
     /// Whether only the FIN is left to send.
@@ -292,9 +281,7 @@ impl Stream {
     /// Drops what was received and not read; gives the bytes dropped.
     pub(crate) fn drop_received(&mut self, budget: &mut Budget) -> usize {
         let dropped = self.receive.chunks.clear();
-        self.receive
-            .window
-            .discard(u32::try_from(dropped).unwrap_or(u32::MAX), budget);
+        self.receive.window.discard(u32::try_from(dropped).unwrap_or(u32::MAX), budget);
         dropped
     }
 

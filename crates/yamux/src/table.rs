@@ -39,10 +39,7 @@ impl Table {
         }
         self.next_id = id.checked_add(2);
         let id = StreamId::new(id);
-        let stream = Stream {
-            in_backlog: true,
-            ..Stream::outbound(now)
-        };
+        let stream = Stream { in_backlog: true, ..Stream::outbound(now) };
         self.backlog += 1;
         self.streams.insert(id, stream);
         Ok(id)
@@ -87,9 +84,7 @@ impl Table {
 
     /// The stream that a frame of the peer is for, unless it ended or never began.
     pub(crate) fn on_wire(&mut self, id: StreamId) -> Option<&mut Stream> {
-        self.streams
-            .get_mut(&id)
-            .filter(|stream| stream.is_live() && stream.is_on_wire())
+        self.streams.get_mut(&id).filter(|stream| stream.is_live() && stream.is_on_wire())
     }
 
     /// Brings the backlog up to date with a stream that changed.

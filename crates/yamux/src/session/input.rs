@@ -37,10 +37,7 @@ pub(super) struct Body {
 
 impl Default for Parser {
     fn default() -> Self {
-        Self::Header {
-            bytes: [0; HEADER_LEN],
-            len: 0,
-        }
+        Self::Header { bytes: [0; HEADER_LEN], len: 0 }
     }
 }
 
@@ -126,11 +123,7 @@ impl Session {
 
     fn on_frame(&mut self, now: Instant, header: &Header) -> Result<Body, SessionError> {
         header.check()?;
-        let nobody = Body {
-            remaining: header.body_len(),
-            stream: None,
-            fin: false,
-        };
+        let nobody = Body { remaining: header.body_len(), stream: None, fin: false };
         match header.kind {
             Kind::Data => self.on_data(now, header, nobody),
             Kind::WindowUpdate => self.on_window_update(now, header).map(|()| nobody),
@@ -170,11 +163,7 @@ impl Session {
             within.map_err(|credit| SessionError::WindowExceeded { id, length, credit })?;
         }
         // spec: yamux/zero-length-data, yamux/only-data-counts
-        Ok(Body {
-            remaining: header.length,
-            stream: Some(id),
-            fin,
-        })
+        Ok(Body { remaining: header.length, stream: Some(id), fin })
     }
 
     fn on_window_update(&mut self, now: Instant, header: &Header) -> Result<(), SessionError> {
@@ -249,17 +238,13 @@ impl Session {
         }
         self.table.accept(now, id);
         self.events.push_back(Event::Incoming(id));
-        // spec: yamux/ack-or-rst: at once, or on data that leaves at once.
-        self.settle(id);
+        // spec: yamux/ack-or-rst: the ACK rides on our first frame for the stream.
         Ok(true)
     }
 
     fn on_fin(&mut self, id: StreamId) {
         // spec: yamux/double-fin: ignored.
-        let stream = self
-            .table
-            .on_wire(id)
-            .filter(|stream| stream.receive.state == Receiving::Open);
+        let stream = self.table.on_wire(id).filter(|stream| stream.receive.state == Receiving::Open);
         let Some(stream) = stream else { return };
         stream.finish_receiving(&mut self.memory.budget);
         notify_readable(&mut self.events, id, stream);
@@ -272,11 +257,7 @@ impl Session {
         };
         let rapid = stream.origin == Party::Remote && !stream.used;
         self.end_by_peer(id, code);
-        if rapid {
-            self.meter_rapid_reset(now)
-        } else {
-            Ok(())
-        }
+        if rapid { self.meter_rapid_reset(now) } else { Ok(()) }
     }
 
     fn on_ping(&mut self, now: Instant, header: &Header) -> Result<(), SessionError> {
@@ -290,7 +271,7 @@ impl Session {
         }
         // spec: yamux/ping-no-flags: ignored.
         if header.flags.contains(Flags::ACK) {
-            self.pinger.pong(now, header.length);
+            self.pinger.pong(now, header.length, self.traffic.total());
         }
         Ok(())
     }
@@ -328,28 +309,16 @@ impl Session {
 
     /// Counts a frame that carries neither payload nor credit nor a flag.
     fn meter_empty(&mut self, now: Instant, header: &Header) -> Result<(), SessionError> {
-        if header.length == 0 && header.flags.is_empty() {
-            self.meter_empty_frame(now)
-        } else {
-            Ok(())
-        }
+        if header.length == 0 && header.flags.is_empty() { self.meter_empty_frame(now) } else { Ok(()) }
     }
 
     fn meter_empty_frame(&mut self, now: Instant) -> Result<(), SessionError> {
         let within = self.meters.empty_frames.allow(now);
-        if within {
-            Ok(())
-        } else {
-            Err(SessionError::Flood(Flood::EmptyFrames))
-        }
+        if within { Ok(()) } else { Err(SessionError::Flood(Flood::EmptyFrames)) }
     }
 
     fn meter_rapid_reset(&mut self, now: Instant) -> Result<(), SessionError> {
         let within = self.meters.rapid_resets.allow(now);
-        if within {
-            Ok(())
-        } else {
-            Err(SessionError::Flood(Flood::Resets))
-        }
+        if within { Ok(()) } else { Err(SessionError::Flood(Flood::Resets)) }
     }
 }

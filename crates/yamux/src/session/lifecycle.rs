@@ -75,10 +75,7 @@ impl Session {
     /// Makes room: the stream with most unread bytes loses them.
     pub(super) fn shed(&mut self) {
         while self.memory.unread > self.config.max_unread_bytes {
-            let unread = self
-                .table
-                .iter()
-                .filter(|(_, stream)| !stream.receive.chunks.is_empty());
+            let unread = self.table.iter().filter(|(_, stream)| !stream.receive.chunks.is_empty());
             let largest = unread.max_by_key(|(id, stream)| (stream.receive.chunks.len(), Reverse(*id)));
             let Some((id, _)) = largest else { return };
             self.abort(id, code::stream::RESOURCE_LIMIT);
@@ -91,11 +88,7 @@ impl Session {
             return;
         };
         let due = now + self.config.detach_timeout();
-        stream.handle = Handle::Detached(Detached {
-            due,
-            progress: now,
-            refuse: false,
-        });
+        stream.handle = Handle::Detached(Detached { due, progress: now, refuse: false });
         stream.receive.credit = 0;
         self.detached.insert((due, id));
     }

@@ -44,11 +44,7 @@ impl Session {
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut, limit: usize) -> bool {
         let start = out.len();
-        let mut output = Output {
-            bytes: out,
-            start,
-            room: limit,
-        };
+        let mut output = Output { bytes: out, start, room: limit };
         self.transmit_control(now, &mut output);
         self.transmit_data(now, &mut output);
         self.transmit_farewell(&mut output);
@@ -81,7 +77,7 @@ impl Session {
             return Some(Header::pong(value));
         }
         if let Some(value) = self.control.ping.take() {
-            self.pinger.sent(now);
+            self.pinger.sent(now, self.traffic.total());
             return Some(Header::ping(value));
         }
         let id = self.control.updates.pop_first()?;
@@ -167,11 +163,7 @@ impl Session {
             return;
         };
         output.push_header(&Header::go_away(code));
-        let reason = self
-            .ending
-            .reason
-            .clone()
-            .filter(|_| std::mem::take(&mut self.ending.announce));
+        let reason = self.ending.reason.clone().filter(|_| std::mem::take(&mut self.ending.announce));
         self.events.extend(reason.map(Event::Closed));
     }
 }

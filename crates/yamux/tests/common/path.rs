@@ -1,0 +1,179 @@
+//! Two sessions at the ends of a simulated path, one sending bulk and one reading it.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use bowline_sim::{Arrival, Clock, LinkConfig, Node, Outcome, Pair, earliest};
+use bowline_yamux::{Config, Event, Read, Role, Session, StreamId};
+use bytes::{Bytes, BytesMut};
+
+pub(crate) const KIB: usize = 1024;
+pub(crate) const MIB: usize = 1024 * 1024;
+
+const TICK: Duration = Duration::from_millis(1);
+
+/// How an end reads.
+pub(crate) enum Reader {
+    /// Whatever is there, at once.
+    Greedy,
+    /// So much in every millisecond.
+    Paced { bytes_per_ms: usize },
+    /// Nothing.
+    Stopped,
+}
+
+/// One end.
+pub(crate) struct Peer {
+    pub(crate) session: Session,
+    pub(crate) reader: Reader,
+    /// Streams with the bytes that are still to be written on them.
+    sources: Vec<(StreamId, usize)>,
+    streams: BTreeSet<StreamId>,
+    pub(crate) received: usize,
+    next_read: Instant,
+    chunk: Bytes,
+}
+
+impl Peer {
+    fn new(now: Instant, role: Role, config: Config) -> Self {
+        Self {
+            session: Session::new(now, role, config),
+            reader: Reader::Greedy,
+            sources: Vec::new(),
+            streams: BTreeSet::new(),
+            received: 0,
+            next_read: now,
+            chunk: Bytes::from(vec![0; 64 * KIB]),
+        }
+    }
+
+    /// Finishes the streams that we write on.
+    pub(crate) fn finish(&mut self) {
+        for (id, _) in std::mem::take(&mut self.sources) {
+            self.session.finish(Clock::new().now(), id).expect("open");
+        }
+    }
+
+    fn write(&mut self, now: Instant) {
+        for (id, left) in &mut self.sources {
+            loop {
+                let mut chunk = self.chunk.slice(..self.chunk.len().min(*left));
+                let taken = self.session.write(now, *id, &mut chunk).expect("open");
+                *left -= taken;
+                if taken == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, now: Instant) {
+        let mut left = match self.reader {
+            Reader::Greedy => usize::MAX,
+            Reader::Stopped => 0,
+            Reader::Paced { .. } if now < self.next_read => 0,
+            Reader::Paced { bytes_per_ms } => {
+                self.next_read = now + TICK;
+                bytes_per_ms
+            }
+        };
+        for id in &self.streams {
+            while left > 0
+                && let Ok(Read::Data(data)) = self.session.read(now, *id, left)
+            {
+                left -= data.len();
+                self.received += data.len();
+            }
+        }
+    }
+
+    fn work(&mut self, now: Instant) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Incoming(id) => drop(self.streams.insert(id)),
+                Event::Closed(reason) => panic!("closed: {reason}"),
+                _ => {}
+            }
+        }
+        self.read(now);
+        self.write(now);
+    }
+}
+
+impl Node for Peer {
+    fn handle_arrival(&mut self, now: Instant, arrival: Arrival) {
+        let Arrival::Data(bytes) = arrival else { panic!("{arrival:?}") };
+        self.session.handle_input(now, bytes).expect("a peer that keeps the rules");
+        self.work(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.session.handle_timeout(now);
+        self.work(now);
+    }
+
+    fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
+        self.work(now);
+        let mut out = BytesMut::new();
+        self.session.poll_transmit(now, &mut out, 65_519).then(|| out.freeze())
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let paced = matches!(self.reader, Reader::Paced { .. }) && self.session.stats().unread_bytes > 0;
+        earliest([self.session.poll_timeout(), paced.then_some(self.next_read)])
+    }
+}
+
+/// A path from left to right.
+pub(crate) struct Path {
+    pub(crate) pair: Pair<Peer, Peer>,
+}
+
+impl Path {
+    pub(crate) fn new(round_trip: Duration, bandwidth: Option<u64>, config: Config) -> Self {
+        let clock = Clock::new();
+        let link = LinkConfig { latency: round_trip / 2, bandwidth, ..LinkConfig::default() };
+        let left = Peer::new(clock.now(), Role::Client, config.clone());
+        let right = Peer::new(clock.now(), Role::Server, config);
+        Self { pair: Pair::new(clock, left, right, link, 1) }
+    }
+
+    /// Sends bytes on the first stream, or on a new one where the last is still busy.
+    pub(crate) fn send(&mut self, bytes: usize) {
+        let left = &mut self.pair.left;
+        if let Some((_, to_write)) = left.sources.last_mut().filter(|(_, to_write)| *to_write == 0) {
+            *to_write = bytes;
+            return;
+        }
+        let id = left.session.open(self.pair.clock.now()).expect("room");
+        left.sources.push((id, bytes));
+    }
+
+    pub(crate) fn run_until_received(&mut self, bytes: usize, limit: Duration) -> Outcome {
+        self.pair.run_until(limit, |pair| pair.right.received >= bytes)
+    }
+
+    pub(crate) fn run_for(&mut self, time: Duration) {
+        let end = self.pair.clock.now() + time;
+        while earliest([self.pair.left.poll_timeout(), self.pair.right.poll_timeout()])
+            .into_iter()
+            .chain(
+                [self.pair.rightward.poll_timeout(), self.pair.leftward.poll_timeout()].into_iter().flatten(),
+            )
+            .min()
+            .is_some_and(|next| next <= end)
+            || self.pair.left.session.has_transmit()
+            || self.pair.right.session.has_transmit()
+        {
+            self.pair.step();
+        }
+        self.pair.clock.advance_to(end);
+    }
+
+    /// The window that the receiver gives on the first stream.
+    pub(crate) fn window(&self) -> u32 {
+        self.pair.right.session.stream_stats(StreamId::new(1)).expect("open").receive_window
+    }
+}

@@ -1,0 +1,121 @@
+//! Windows over paths with delay and bandwidth, in virtual time.
+
+#[path = "common/path.rs"]
+mod path;
+
+use std::time::Duration;
+
+use bowline_sim::Outcome;
+use bowline_yamux::Config;
+use path::{KIB, MIB, Path, Reader};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn sixteen_mebibytes_arrive_within_half_a_second_over_a_cold_path_of_100_ms() {
+    let mut path = Path::new(100 * MS, None, Config::default());
+    path.send(16 * MIB);
+    assert_eq!(path.run_until_received(16 * MIB, 10 * SECOND), Outcome::Done);
+    let took = path.pair.clock.elapsed();
+    assert!(took <= 500 * MS, "{took:?}");
+}
+
+#[test]
+fn a_warm_window_fills_the_path() {
+    let mut path = Path::new(100 * MS, Some(100 * MIB as u64), Config::default());
+    path.send(300 * MIB);
+    assert_eq!(path.run_until_received(100 * MIB, 10 * SECOND), Outcome::Done);
+    let start = path.pair.clock.elapsed();
+    assert_eq!(path.run_until_received(200 * MIB, 10 * SECOND), Outcome::Done);
+    let took = path.pair.clock.elapsed() - start;
+    assert!(took < 1_050 * MS, "100 MiB at 100 MiB/s took {took:?}");
+}
+
+#[test]
+fn without_tuning_a_stream_is_held_to_a_window_per_round_trip() {
+    let mut config = Config::default();
+    config.growth_budget_bytes = 0;
+    let mut path = Path::new(100 * MS, None, config);
+    path.send(2 * MIB);
+    assert_eq!(path.run_until_received(2 * MIB, 10 * SECOND), Outcome::Done);
+    let took = path.pair.clock.elapsed();
+    assert!((700 * MS..1_200 * MS).contains(&took), "{took:?}");
+}
+
+#[test]
+fn growth_stops_at_a_small_multiple_of_what_a_slow_reader_takes() {
+    // 4 MiB/s over 100 ms: the path holds 400 KiB of what the reader takes.
+    let mut path = Path::new(100 * MS, None, Config::default());
+    path.pair.right.reader = Reader::Paced { bytes_per_ms: 4 * KIB + KIB / 10 };
+    path.send(200 * MIB);
+    path.run_for(30 * SECOND);
+    let window = path.window();
+    assert!((1 << 20..=4 << 20).contains(&window), "{window} is 2.5 to 10 times 400 KiB");
+    let stats = path.pair.right.session.stats();
+    assert!(stats.unread_bytes <= window as usize, "nothing beyond the window waits");
+}
+
+#[test]
+fn a_reader_that_stops_gets_no_more_than_its_window() {
+    let mut path = Path::new(100 * MS, None, Config::default());
+    path.pair.right.reader = Reader::Stopped;
+    path.send(64 * MIB);
+    path.run_for(20 * SECOND);
+    assert_eq!(path.pair.right.session.stats().unread_bytes, 256 * KIB);
+    path.pair.right.reader = Reader::Greedy;
+    assert_eq!(path.run_until_received(64 * MIB, 10 * SECOND), Outcome::Done, "and it goes on");
+}
+
+#[test]
+fn a_queue_of_our_own_making_does_not_push_the_window_to_its_limit() {
+    // 2 MiB/s over 40 ms holds 80 KiB. The link queues without limit, so whatever the window allows beyond that
+    // delays every ping; four minutes of it outlast any sample taken before.
+    let mut path = Path::new(40 * MS, Some(2 * MIB as u64), Config::default());
+    path.run_for(SECOND);
+    path.send(1_000 * MIB);
+    path.run_for(240 * SECOND);
+    let stats = path.pair.right.session.stats();
+    assert!(stats.latest_rtt > Some(100 * MS), "the load shows in {:?}", stats.latest_rtt);
+    assert!(stats.rtt < Some(41 * MS), "and does not count: {:?}", stats.rtt);
+    assert!(path.window() <= 1 << 20, "{}", path.window());
+}
+
+#[test]
+fn a_window_shrinks_when_the_stream_turns_quiet_and_its_budget_returns() {
+    let mut path = Path::new(100 * MS, None, Config::default());
+    path.send(32 * MIB);
+    assert_eq!(path.run_until_received(32 * MIB, 10 * SECOND), Outcome::Done);
+    assert_eq!(path.window(), 16 << 20);
+    // A trickle, too slow to use the window.
+    path.pair.right.reader = Reader::Paced { bytes_per_ms: KIB };
+    path.send(100 * MIB);
+    path.run_for(60 * SECOND);
+    assert_eq!(path.window(), 256 << 10);
+    assert!(path.pair.right.session.stats().grown_bytes < 16 << 20);
+}
+
+#[test]
+fn the_budget_returns_when_streams_end() {
+    let mut path = Path::new(100 * MS, None, Config::default());
+    path.send(32 * MIB);
+    assert_eq!(path.run_until_received(32 * MIB, 10 * SECOND), Outcome::Done);
+    assert!(path.pair.right.session.stats().grown_bytes > 0);
+    path.pair.left.finish();
+    path.run_for(SECOND);
+    assert_eq!(path.pair.right.session.stats().grown_bytes, 0);
+}
+
+#[test]
+fn all_streams_together_stay_within_the_budget() {
+    let mut config = Config::default();
+    config.growth_budget_bytes = 4 << 20;
+    let mut path = Path::new(100 * MS, None, config);
+    for _ in 0..8 {
+        path.send(8 * MIB);
+    }
+    while path.pair.clock.elapsed() < 3 * SECOND && path.pair.step() {
+        assert!(path.pair.right.session.stats().grown_bytes <= 4 << 20);
+    }
+    assert_eq!(path.run_until_received(64 * MIB, 30 * SECOND), Outcome::Done);
+}
