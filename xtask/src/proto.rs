@@ -21,11 +21,7 @@ const OWNERS: &[(&str, &str)] = &[
 pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     let mut stale = Vec::new();
     for (name, owner) in OWNERS {
-        let target = root
-            .join("crates")
-            .join(owner)
-            .join("src/generated")
-            .join(format!("{name}.rs"));
+        let target = root.join("crates").join(owner).join("src/generated").join(format!("{name}.rs"));
         let code = generate(root, name)?;
         if check {
             let present = fs::read_to_string(&target).unwrap_or_default();

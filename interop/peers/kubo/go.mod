@@ -1,4 +1,4 @@
-module bowline.dev/interop/kubo
+module bowline/interop/kubo
 
 go 1.26.5
 
