@@ -156,10 +156,7 @@ impl Fetcher {
     /// A peer can be asked, and its want stream speaks `version`. Called again when another version turns
     /// out to be negotiated.
     pub fn handle_connected(&mut self, now: Instant, peer: PeerId, version: Version) {
-        let known = self
-            .peers
-            .entry(peer)
-            .or_insert_with(|| Peer::new(None, &self.config));
+        let known = self.peers.entry(peer).or_insert_with(|| Peer::new(None, &self.config));
         let before = known.version.replace(version);
         if before.is_some_and(Version::has_presences) && !version.has_presences() {
             self.drop_probes(peer);
@@ -268,10 +265,7 @@ impl Fetcher {
     #[must_use]
     pub fn fetch(&self, fetch: FetchId) -> Option<FetchStats> {
         let fetch = self.fetches.get(&fetch)?;
-        Some(FetchStats {
-            open_wants: fetch.wants.len(),
-            ..fetch.stats
-        })
+        Some(FetchStats { open_wants: fetch.wants.len(), ..fetch.stats })
     }
 
     /// What is known of a peer; `None` when it is not connected.
@@ -293,11 +287,7 @@ impl Fetcher {
         // spec: bitswap/identity-cid, bitswap/empty-block
         if let Some(block) = local(&cid) {
             found.last_progress = now;
-            self.events.push_back(Event::Block {
-                fetches: vec![fetch],
-                block,
-                peer: None,
-            });
+            self.events.push_back(Event::Block { fetches: vec![fetch], block, peer: None });
             return;
         }
         if !found.wants.insert(cid) {
@@ -367,9 +357,7 @@ impl Fetcher {
         known.stats.bytes += bytes;
         known.misses = 0;
         known.slots.delivered();
-        known
-            .pace
-            .delivered(now, bytes, known.outstanding > 0, &self.config);
+        known.pace.delivered(now, bytes, known.outstanding > 0, &self.config);
         if let Some(open) = open {
             known.newest_block = known.newest_block.max(open.order);
             known.answered(now, &open);

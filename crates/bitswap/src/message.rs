@@ -141,10 +141,7 @@ impl UnverifiedBlock {
     /// Nothing is hashed: the receiver does that.
     #[must_use]
     pub fn new(cid: &Cid, data: Bytes) -> Self {
-        Self {
-            prefix: Prefix::of(cid),
-            data,
-        }
+        Self { prefix: Prefix::of(cid), data }
     }
 
     /// Hashes the bytes and finds out which block they are.

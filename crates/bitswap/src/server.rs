@@ -222,10 +222,7 @@ impl Server {
         partner.failed(now);
         let tokens: Vec<_> = partner.tokens.iter().copied().collect();
         for token in tokens {
-            let loading = self
-                .flights
-                .get(&token)
-                .is_none_or(|flight| flight.stage == Stage::Loading);
+            let loading = self.flights.get(&token).is_none_or(|flight| flight.stage == Stage::Loading);
             if !loading {
                 self.put_back(token);
             }
@@ -272,14 +269,8 @@ impl Server {
 
     /// Lets time pass. Early or twice is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let deadlines = self
-            .timed
-            .iter()
-            .filter_map(|peer| Some((*peer, self.deadline(peer)?)));
-        let due: Vec<_> = deadlines
-            .filter(|(_, at)| *at <= now)
-            .map(|(peer, _)| peer)
-            .collect();
+        let deadlines = self.timed.iter().filter_map(|peer| Some((*peer, self.deadline(peer)?)));
+        let due: Vec<_> = deadlines.filter(|(_, at)| *at <= now).map(|(peer, _)| peer).collect();
         for peer in due {
             let Some(partner) = self.partners.get_mut(&peer) else {
                 continue;
@@ -335,13 +326,8 @@ impl Server {
         if message.full {
             // spec: bitswap/full-replaces, bitswap/full-empty-clears
             touched = partner.ledger.hashes();
-            let wants = message
-                .wantlist
-                .iter()
-                .filter(|entry| matches!(entry, Entry::Want(_)));
-            partner
-                .ledger
-                .retain(&wants.map(|entry| WantKey(*entry.cid())).collect());
+            let wants = message.wantlist.iter().filter(|entry| matches!(entry, Entry::Want(_)));
+            partner.ledger.retain(&wants.map(|entry| WantKey(*entry.cid())).collect());
         }
         for entry in &message.wantlist {
             if let Entry::Cancel(cid) = entry {
@@ -377,9 +363,7 @@ impl Server {
                 self.wanted_by.entry(key.hash()).or_default().insert(peer);
                 // spec: bitswap/identity-cid, bitswap/empty-block
                 if let Some(block) = local(&want.cid) {
-                    partner
-                        .ledger
-                        .looked_up(&key.hash(), Some(block.len() as u64), terms);
+                    partner.ledger.looked_up(&key.hash(), Some(block.len() as u64), terms);
                 }
             }
         }
@@ -462,11 +446,7 @@ fn as_understood(want: Want, version: Version) -> Want {
     if version.has_presences() {
         return want;
     }
-    Want {
-        kind: WantType::Block,
-        send_dont_have: false,
-        ..want
-    }
+    Want { kind: WantType::Block, send_dont_have: false, ..want }
 }
 
 /// How a peer's wants are answered. While no reply stream is open its version is unknown and presences are

@@ -38,9 +38,7 @@ impl Version {
     /// The version with this protocol id.
     #[must_use]
     pub fn from_protocol(protocol: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|version| version.protocol() == protocol)
+        Self::ALL.into_iter().find(|version| version.protocol() == protocol)
     }
 
     /// Whether messages may say HAVE and DONT_HAVE, and wants may ask for them.
@@ -83,12 +81,7 @@ mod tests {
         let ids = Version::ALL.map(Version::protocol);
         assert_eq!(
             ids,
-            [
-                "/ipfs/bitswap/1.2.0",
-                "/ipfs/bitswap/1.1.0",
-                "/ipfs/bitswap/1.0.0",
-                "/ipfs/bitswap"
-            ]
+            ["/ipfs/bitswap/1.2.0", "/ipfs/bitswap/1.1.0", "/ipfs/bitswap/1.0.0", "/ipfs/bitswap"]
         );
     }
 }

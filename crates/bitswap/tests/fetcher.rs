@@ -54,16 +54,8 @@ impl Us {
         let mut lines = (Vec::new(), Vec::new(), Vec::new());
         for entry in self.says(peer).wantlist {
             match entry {
-                Entry::Want(Want {
-                    cid,
-                    kind: WantType::Block,
-                    ..
-                }) => lines.0.push(cid),
-                Entry::Want(Want {
-                    cid,
-                    kind: WantType::Have,
-                    ..
-                }) => lines.1.push(cid),
+                Entry::Want(Want { cid, kind: WantType::Block, .. }) => lines.0.push(cid),
+                Entry::Want(Want { cid, kind: WantType::Have, .. }) => lines.1.push(cid),
                 Entry::Cancel(cid) => lines.2.push(cid),
             }
         }
@@ -75,8 +67,7 @@ impl Us {
     }
 
     fn hears(&mut self, peer: PeerId, presence: bowline_bitswap::Presence) {
-        self.fetcher
-            .handle_message(self.now, peer, &presences([presence]));
+        self.fetcher.handle_message(self.now, peer, &presences([presence]));
     }
 
     fn gets(&mut self, peer: PeerId, block: &VerifiedBlock) -> Receipt {
@@ -102,11 +93,7 @@ impl Us {
 
     /// Nothing is open anywhere.
     fn is_quiet(&self, peers: &[PeerId]) -> bool {
-        let at = |peer| {
-            self.fetcher
-                .peer(peer)
-                .map_or((0, 0), |p| (p.open_wants, p.outstanding_bytes))
-        };
+        let at = |peer| self.fetcher.peer(peer).map_or((0, 0), |p| (p.open_wants, p.outstanding_bytes));
         self.fetcher.poll_timeout().is_none() && peers.iter().all(|peer| at(peer) == (0, 0))
     }
 }
@@ -117,19 +104,10 @@ fn with_one_peer_the_block_is_asked_for_at_once() {
     let mut us = Us::new(&[bob]);
     us.want(&block);
     assert_eq!(us.fetcher.ready_peers().collect::<Vec<_>>(), [bob]);
-    let [Entry::Want(want)] = us.says(bob).wantlist[..] else {
-        panic!()
-    };
-    assert_eq!(
-        (want.cid, want.kind, want.send_dont_have),
-        (*block.cid(), WantType::Block, true)
-    );
+    let [Entry::Want(want)] = us.says(bob).wantlist[..] else { panic!() };
+    assert_eq!((want.cid, want.kind, want.send_dont_have), (*block.cid(), WantType::Block, true));
     assert_eq!(us.gets(bob, &block), Receipt::Wanted);
-    let expected = Event::Block {
-        fetches: vec![us.fetch],
-        block,
-        peer: Some(bob),
-    };
+    let expected = Event::Block { fetches: vec![us.fetch], block, peer: Some(bob) };
     assert_eq!(us.events(), [expected]);
     assert!(us.says_nothing(bob), "the deliverer needs no cancel");
     assert!(us.is_quiet(&[bob]));
@@ -199,10 +177,7 @@ fn identity_and_empty_blocks_never_reach_the_network() {
 fn two_forms_of_a_block_are_one_want_and_both_are_delivered() {
     let bob = peer(2);
     let v0 = VerifiedBlock::v0(bytes::Bytes::from_static(b"node")).unwrap();
-    let v1 = v0
-        .clone()
-        .with_cid(Cid::new_v1(codec::DAG_PB, *v0.hash()))
-        .unwrap();
+    let v1 = v0.clone().with_cid(Cid::new_v1(codec::DAG_PB, *v0.hash())).unwrap();
     let mut us = Us::new(&[bob]);
     let other = us.fetcher.start(us.now, Sources::Any);
     us.want(&v0);
@@ -211,11 +186,7 @@ fn two_forms_of_a_block_are_one_want_and_both_are_delivered() {
     assert_eq!(us.asks_for(bob), [*v0.cid()]);
     us.gets(bob, &v1);
     let fetch = us.fetch;
-    let of = |fetches, block: &VerifiedBlock| Event::Block {
-        fetches,
-        block: block.clone(),
-        peer: Some(bob),
-    };
+    let of = |fetches, block: &VerifiedBlock| Event::Block { fetches, block: block.clone(), peer: Some(bob) };
     assert_eq!(us.events(), [of(vec![fetch, other], &v0), of(vec![other], &v1)]);
 }
 
@@ -224,11 +195,7 @@ fn after_dont_have_the_other_peer_is_asked() {
     let (bob, carol, block) = (peer(2), peer(3), block(1));
     let mut us = Us::new(&[bob, carol]);
     us.want(&block);
-    let (first, second) = if us.says_nothing(bob) {
-        (carol, bob)
-    } else {
-        (bob, carol)
-    };
+    let (first, second) = if us.says_nothing(bob) { (carol, bob) } else { (bob, carol) };
     us.says(first);
     us.hears(first, dont_have(block.cid()));
     assert_eq!(us.asks_for(second), [*block.cid()]);
@@ -246,11 +213,7 @@ fn after_dont_have_many_peers_are_asked_for_word_and_one_for_the_block() {
     let mut us = Us::new(&peers);
     us.want(&block);
     let first = us.fetcher.ready_peers().next().unwrap();
-    assert_eq!(
-        us.fetcher.ready_peers().count(),
-        1,
-        "one peer is asked for the block"
-    );
+    assert_eq!(us.fetcher.ready_peers().count(), 1, "one peer is asked for the block");
     us.says(first);
     us.hears(first, dont_have(block.cid()));
     let probed: Vec<_> = us.fetcher.ready_peers().collect();
@@ -264,11 +227,7 @@ fn after_dont_have_many_peers_are_asked_for_word_and_one_for_the_block() {
     assert_eq!(us.asks_for(probed[2]), [*block.cid()]);
     assert!(us.says_nothing(probed[3]), "one holder is enough");
     us.gets(probed[2], &block);
-    assert_eq!(
-        us.lines(probed[4]).2,
-        [*block.cid()],
-        "who has not answered gets a cancel"
-    );
+    assert_eq!(us.lines(probed[4]).2, [*block.cid()], "who has not answered gets a cancel");
     assert!(us.is_quiet(&peers));
 }
 
@@ -300,11 +259,7 @@ fn unwanted_blocks_and_duplicates_are_dropped_and_counted() {
     let mut us = Us::new(&[bob, carol]);
     us.want(&wanted);
     assert_eq!(us.gets(carol, &never), Receipt::Unwanted);
-    assert_eq!(
-        us.gets(carol, &wanted),
-        Receipt::Wanted,
-        "also from a peer that was not asked"
-    );
+    assert_eq!(us.gets(carol, &wanted), Receipt::Wanted, "also from a peer that was not asked");
     assert_eq!(us.gets(bob, &wanted), Receipt::Duplicate);
     let stats = us.fetcher.stats();
     assert_eq!((stats.blocks, stats.bytes), (1, 2000));
@@ -332,11 +287,7 @@ fn a_wrong_block_moves_the_want_to_another_peer() {
     let (bob, carol, block) = (peer(2), peer(3), block(1));
     let mut us = Us::new(&[bob, carol]);
     us.want(&block);
-    let (liar, honest) = if us.says_nothing(bob) {
-        (carol, bob)
-    } else {
-        (bob, carol)
-    };
+    let (liar, honest) = if us.says_nothing(bob) { (carol, bob) } else { (bob, carol) };
     us.says(liar);
     assert_eq!(us.gets(liar, &sized(99, 2000)), Receipt::Unwanted);
     assert_eq!(us.asks_for(honest), [*block.cid()]);
@@ -354,19 +305,12 @@ fn a_sole_liar_is_asked_again_and_then_excluded() {
         assert_eq!(us.asks_for(bob), [*block.cid()]);
         us.fetcher.handle_bad_block(us.now, bob);
     }
-    assert_eq!(
-        us.missing(),
-        Some((MissingReason::Lied, vec![(bob, Refusal::Lied)]))
-    );
+    assert_eq!(us.missing(), Some((MissingReason::Lied, vec![(bob, Refusal::Lied)])));
     us.want(&sized(2, 10));
     assert!(us.missing().is_some(), "no hope for later wants either");
     let other = us.fetcher.start(us.now, Sources::Any);
     us.fetcher.want(us.now, other, *block.cid());
-    assert_eq!(
-        us.asks_for(bob),
-        [*block.cid()],
-        "another fetch makes its own experience"
-    );
+    assert_eq!(us.asks_for(bob), [*block.cid()], "another fetch makes its own experience");
 }
 
 #[test]
@@ -374,8 +318,7 @@ fn an_excluded_liar_loses_all_its_wants() {
     let (bob, carol) = (peer(2), peer(3));
     let mut us = Us::new(&[bob]);
     for number in 0..8 {
-        us.fetcher
-            .want_with_size(us.now, us.fetch, *block(number).cid(), 2000);
+        us.fetcher.want_with_size(us.now, us.fetch, *block(number).cid(), 2000);
     }
     us.says(bob);
     us.fetcher.handle_connected(us.now, carol, V12);
@@ -383,11 +326,7 @@ fn an_excluded_liar_loses_all_its_wants() {
         us.fetcher.handle_bad_block(us.now, bob);
     }
     assert_eq!(us.asks_for(carol).len(), 8);
-    assert_eq!(
-        us.lines(bob).2.len(),
-        5,
-        "cancelled, but for the three it answered in its way"
-    );
+    assert_eq!(us.lines(bob).2.len(), 5, "cancelled, but for the three it answered in its way");
     assert!(us.events().is_empty());
 }
 
@@ -396,11 +335,7 @@ fn a_silent_peer_is_hedged_after_a_second_and_the_loser_cancelled() {
     let (bob, carol, block) = (peer(2), peer(3), block(1));
     let mut us = Us::new(&[bob, carol]);
     us.want(&block);
-    let (silent, other) = if us.says_nothing(bob) {
-        (carol, bob)
-    } else {
-        (bob, carol)
-    };
+    let (silent, other) = if us.says_nothing(bob) { (carol, bob) } else { (bob, carol) };
     us.says(silent);
     us.advance(999);
     assert!(us.says_nothing(other));
@@ -463,10 +398,7 @@ fn a_sole_silent_peer_is_asked_again_and_then_given_up() {
     }
     assert_eq!(sent, [0, 6, 16]);
     assert_eq!((us.now - start).as_secs(), 36);
-    assert_eq!(
-        missing,
-        Some((MissingReason::NoAnswer, vec![(bob, Refusal::NoAnswer)]))
-    );
+    assert_eq!(missing, Some((MissingReason::NoAnswer, vec![(bob, Refusal::NoAnswer)])));
 }
 
 #[test]
@@ -562,11 +494,7 @@ fn what_a_lost_peer_owed_is_asked_of_another() {
     let (bob, carol, block) = (peer(2), peer(3), block(1));
     let mut us = Us::new(&[bob, carol]);
     us.want(&block);
-    let (lost, other) = if us.says_nothing(bob) {
-        (carol, bob)
-    } else {
-        (bob, carol)
-    };
+    let (lost, other) = if us.says_nothing(bob) { (carol, bob) } else { (bob, carol) };
     us.says(lost);
     us.fetcher.handle_disconnected(us.now, lost);
     assert_eq!(us.asks_for(other), [*block.cid()]);
@@ -695,14 +623,10 @@ fn bytes_in_flight_start_small_and_grow_as_they_are_delivered() {
 #[test]
 fn never_more_than_a_thousand_wants_are_open_at_a_peer() {
     let bob = peer(2);
-    let config = FetcherConfig {
-        max_wants_per_peer: 5000,
-        ..FetcherConfig::default()
-    };
+    let config = FetcherConfig { max_wants_per_peer: 5000, ..FetcherConfig::default() };
     let mut us = Us::with(config, Sources::Any, &[bob]);
     for number in 0..3000 {
-        us.fetcher
-            .want_with_size(us.now, us.fetch, *block(number).cid(), 100);
+        us.fetcher.want_with_size(us.now, us.fetch, *block(number).cid(), 100);
     }
     assert_eq!(us.fetcher.peer(&bob).unwrap().open_wants, 1000);
     let message = us.says(bob);
@@ -735,11 +659,7 @@ fn an_ended_fetch_cancels_what_only_it_wanted() {
     us.fetcher.end(us.now, us.fetch);
     assert_eq!(us.lines(bob).2, [*own.cid()]);
     us.gets(bob, &shared);
-    let expected = Event::Block {
-        fetches: vec![other],
-        block: shared,
-        peer: Some(bob),
-    };
+    let expected = Event::Block { fetches: vec![other], block: shared, peer: Some(bob) };
     assert_eq!(us.events(), [expected]);
     assert_eq!(us.fetcher.last_progress(us.fetch), None);
 }
@@ -763,8 +683,7 @@ fn a_size_hint_of_any_value_is_harmless() {
     let bob = peer(2);
     let mut us = Us::new(&[bob]);
     for number in 0..3 {
-        us.fetcher
-            .want_with_size(us.now, us.fetch, *block(number).cid(), u64::MAX);
+        us.fetcher.want_with_size(us.now, us.fetch, *block(number).cid(), u64::MAX);
     }
     assert_eq!(us.asks_for(bob), [*block(0).cid()]);
     us.gets(bob, &block(0));
@@ -779,9 +698,6 @@ fn presences_that_nobody_asked_for_change_nothing() {
     us.hears(stranger, have(block.cid()));
     us.want(&block);
     us.hears(bob, dont_have(block.cid()));
-    assert!(
-        us.events().is_empty(),
-        "a no from before the want was sent is no answer to it"
-    );
+    assert!(us.events().is_empty(), "a no from before the want was sent is no answer to it");
     assert_eq!(us.asks_for(bob), [*block.cid()]);
 }

@@ -74,32 +74,16 @@ fn message(fields: &Fields) -> Message {
         if entry.cancel {
             return Entry::Cancel(cid);
         }
-        let kind = if entry.want_type == "Have" {
-            WantType::Have
-        } else {
-            WantType::Block
-        };
-        let EntryFields {
-            priority,
-            send_dont_have,
-            ..
-        } = *entry;
-        Entry::Want(Want {
-            cid,
-            priority,
-            kind,
-            send_dont_have,
-        })
+        let kind = if entry.want_type == "Have" { WantType::Have } else { WantType::Block };
+        let EntryFields { priority, send_dont_have, .. } = *entry;
+        Entry::Want(Want { cid, priority, kind, send_dont_have })
     };
     let block = |prefix: &str, data: &str| UnverifiedBlock {
         prefix: Prefix::parse(&bytes(prefix)).unwrap(),
         data: bytes(data),
     };
     let bare = fields.blocks.iter().map(|data| block("00701220", data));
-    let payload = fields
-        .payload
-        .iter()
-        .map(|fields| block(&fields.prefix, &fields.data));
+    let payload = fields.payload.iter().map(|fields| block(&fields.prefix, &fields.data));
     Message {
         wantlist: fields.entries.iter().map(entry).collect(),
         full: fields.full,
@@ -109,11 +93,7 @@ fn message(fields: &Fields) -> Message {
             .iter()
             .map(|fields| Presence {
                 cid: cid(&fields.cid),
-                kind: if fields.r#type == "Have" {
-                    PresenceType::Have
-                } else {
-                    PresenceType::DontHave
-                },
+                kind: if fields.r#type == "Have" { PresenceType::Have } else { PresenceType::DontHave },
             })
             .collect(),
         pending_bytes: 0,
@@ -138,10 +118,7 @@ fn raw_block(data: Vec<u8>) -> VerifiedBlock {
 }
 
 fn reply(block: &VerifiedBlock) -> Message {
-    Message {
-        blocks: vec![UnverifiedBlock::new(block.cid(), block.data().clone())],
-        ..Message::default()
-    }
+    Message { blocks: vec![UnverifiedBlock::new(block.cid(), block.data().clone())], ..Message::default() }
 }
 
 /// A protobuf field with a length.
@@ -173,20 +150,13 @@ fn published_frames_are_read() {
 fn published_blocks_hash_to_their_cids() {
     let reply = decode(bytes("180a001a140a0401551220120c68656c6c6f20776f726c640a"));
     let block = reply.message.blocks[0].clone().verify().unwrap();
-    assert_eq!(
-        block.cid().to_string(),
-        "bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4"
-    );
+    assert_eq!(block.cid().to_string(), "bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4");
 }
 
 #[test]
 fn an_empty_wantlist_is_written_in_every_version() {
     for version in Version::ALL {
-        assert_eq!(
-            Message::default().encode_frame(version)[..],
-            [2, 0x0a, 0],
-            "{version}"
-        );
+        assert_eq!(Message::default().encode_frame(version)[..], [2, 0x0a, 0], "{version}");
     }
 }
 
@@ -194,18 +164,11 @@ fn an_empty_wantlist_is_written_in_every_version() {
 fn v110_has_no_presences_and_no_pending_bytes() {
     let block = raw_block(b"x".to_vec());
     let mut full = reply(&block);
-    full.presences = vec![Presence {
-        cid: *block.cid(),
-        kind: PresenceType::Have,
-    }];
+    full.presences = vec![Presence { cid: *block.cid(), kind: PresenceType::Have }];
     full.pending_bytes = 7;
     let bare = reply(&block);
     for version in [Version::V1_1_0, Version::V1_0_0, Version::Unversioned] {
-        assert_eq!(
-            full.encode_frame(version),
-            bare.encode_frame(version),
-            "{version}"
-        );
+        assert_eq!(full.encode_frame(version), bare.encode_frame(version), "{version}");
     }
     assert_eq!(decode(full.encode_frame(Version::V1_2_0)).message, full);
 }
@@ -224,13 +187,8 @@ fn v100_blocks_are_bare_and_read_as_cid_v0() {
 
 #[test]
 fn both_block_forms_are_read_from_one_message() {
-    let wire = [
-        field(2, b"bare"),
-        field(
-            3,
-            &[field(1, &[1, 0x55, 0x12, 0x20]), field(2, b"prefixed")].concat(),
-        ),
-    ];
+    let wire =
+        [field(2, b"bare"), field(3, &[field(1, &[1, 0x55, 0x12, 0x20]), field(2, b"prefixed")].concat())];
     let message = Message::decode(wire.concat().into()).unwrap().message;
     let data: Vec<_> = message.blocks.iter().map(|block| &block.data[..]).collect();
     assert_eq!(data, [&b"bare"[..], b"prefixed"]);
@@ -249,10 +207,7 @@ fn prefixes_name_version_codec_hash_and_length() {
     let sha2_512 = VerifiedBlock::new(codec::RAW, HashAlgorithm::Sha2_512, data()).unwrap();
     assert_eq!(of(sha2_512), "01551340");
     let blake = HashAlgorithm::from_code(0xb220).unwrap();
-    assert_eq!(
-        of(VerifiedBlock::new(codec::RAW, blake, data()).unwrap()),
-        "0155a0e40220"
-    );
+    assert_eq!(of(VerifiedBlock::new(codec::RAW, blake, data()).unwrap()), "0155a0e40220");
 }
 
 #[test]
@@ -287,17 +242,8 @@ fn large_blocks_are_handed_through_uncopied() {
 fn a_message_of_four_mebibytes_is_read_and_one_byte_more_is_not() {
     let of = |len: usize| {
         let prefix = Prefix::parse(&[1, 0x55, 0x12, 0x20]).unwrap();
-        let blocks = vec![UnverifiedBlock {
-            prefix,
-            data: vec![0; len].into(),
-        }];
-        body(
-            Message {
-                blocks,
-                ..Message::default()
-            }
-            .encode_frame(Version::V1_2_0),
-        )
+        let blocks = vec![UnverifiedBlock { prefix, data: vec![0; len].into() }];
+        body(Message { blocks, ..Message::default() }.encode_frame(Version::V1_2_0))
     };
     let largest = of(MAX_BLOCK_IN_MESSAGE);
     assert_eq!(MAX_BLOCK_IN_MESSAGE, 4_194_286);
@@ -310,17 +256,9 @@ fn a_message_of_four_mebibytes_is_read_and_one_byte_more_is_not() {
 #[test]
 fn four_mebibytes_of_wants_are_read() {
     let cid = *raw_block(b"x".to_vec()).cid();
-    let want = Entry::Want(Want {
-        cid,
-        priority: 1,
-        kind: WantType::Block,
-        send_dont_have: true,
-    });
+    let want = Entry::Want(Want { cid, priority: 1, kind: WantType::Block, send_dont_have: true });
     // 44 bytes each, and at most ten for the wantlist and the frame.
-    let message = Message {
-        wantlist: vec![want; (MAX_MESSAGE - 10) / 44],
-        ..Message::default()
-    };
+    let message = Message { wantlist: vec![want; (MAX_MESSAGE - 10) / 44], ..Message::default() };
     let frame = message.encode_frame(Version::V1_2_0);
     assert!(frame.len() > MAX_MESSAGE - 64);
     assert_eq!(decode(frame).message, message);
@@ -331,10 +269,7 @@ fn empty_entries_are_counted_before_they_are_decoded() {
     let of = |entries: usize| field(1, &[0x0a, 0].repeat(entries)).into();
     let decoded = Message::decode(of(MAX_ENTRIES)).unwrap();
     assert_eq!(decoded.dropped.entries, MAX_ENTRIES);
-    assert!(matches!(
-        Message::decode(of(MAX_ENTRIES + 1)),
-        Err(DecodeError::Refused(_))
-    ));
+    assert!(matches!(Message::decode(of(MAX_ENTRIES + 1)), Err(DecodeError::Refused(_))));
 }
 
 #[test]
@@ -347,36 +282,19 @@ fn a_bad_cid_drops_its_entry_alone() {
         let list = [field(1, &field(1, bad)), field(1, &field(1, &good))].concat();
         let decoded = Message::decode(field(1, &list).into()).unwrap();
         assert_eq!(decoded.message.wantlist.len(), 1, "{bad:02x?}");
-        assert_eq!(
-            decoded.dropped,
-            Dropped {
-                entries: 1,
-                ..Dropped::default()
-            }
-        );
+        assert_eq!(decoded.dropped, Dropped { entries: 1, ..Dropped::default() });
     }
 }
 
 #[test]
 fn an_unknown_hash_or_bad_prefix_drops_its_block_alone() {
     let of = |prefix: &[u8]| field(3, &[field(1, prefix), field(2, b"data")].concat());
-    let bad: [&[u8]; 5] = [
-        &[],
-        &[0x12, 0x20],
-        &[1, 0x55, 0x7f, 0x20],
-        &[1, 0x55, 0x12, 0x20, 0],
-        &[0, 0x55, 0x12, 0x20],
-    ];
+    let bad: [&[u8]; 5] =
+        [&[], &[0x12, 0x20], &[1, 0x55, 0x7f, 0x20], &[1, 0x55, 0x12, 0x20, 0], &[0, 0x55, 0x12, 0x20]];
     for bad in bad {
         let decoded = Message::decode([of(bad), of(&[1, 0x55, 0x12, 0x20])].concat().into()).unwrap();
         assert_eq!(decoded.message.blocks.len(), 1, "{bad:02x?}");
-        assert_eq!(
-            decoded.dropped,
-            Dropped {
-                blocks: 1,
-                ..Dropped::default()
-            }
-        );
+        assert_eq!(decoded.dropped, Dropped { blocks: 1, ..Dropped::default() });
     }
 }
 
@@ -386,20 +304,8 @@ fn an_unknown_presence_is_dropped_and_an_unknown_want_type_asks_for_the_block() 
     let presence = field(4, &[field(1, &cid), vec![0x10, 2]].concat());
     let want = field(1, &field(1, &[field(1, &cid), vec![0x20, 5]].concat()));
     let decoded = Message::decode([want, presence].concat().into()).unwrap();
-    assert_eq!(
-        decoded.dropped,
-        Dropped {
-            presences: 1,
-            ..Dropped::default()
-        }
-    );
-    assert!(matches!(
-        decoded.message.wantlist[..],
-        [Entry::Want(Want {
-            kind: WantType::Block,
-            ..
-        })]
-    ));
+    assert_eq!(decoded.dropped, Dropped { presences: 1, ..Dropped::default() });
+    assert!(matches!(decoded.message.wantlist[..], [Entry::Want(Want { kind: WantType::Block, .. })]));
 }
 
 #[test]
@@ -412,10 +318,7 @@ fn unknown_fields_and_empty_messages_are_read() {
 
 #[test]
 fn pending_bytes_are_clamped_both_ways() {
-    let of = |pending_bytes| Message {
-        pending_bytes,
-        ..Message::default()
-    };
+    let of = |pending_bytes| Message { pending_bytes, ..Message::default() };
     let largest = decode(of(u32::MAX).encode_frame(Version::V1_2_0)).message;
     assert_eq!(largest.pending_bytes, i32::MAX.unsigned_abs());
     // −1 as protobuf writes it.
@@ -429,12 +332,7 @@ fn every_truncation_is_an_error_or_a_shorter_message() {
         let whole = body(bytes(&vector.wire_hex));
         for len in 0..whole.len() {
             if let Ok(decoded) = Message::decode(whole.slice(..len)) {
-                assert_ne!(
-                    decoded.message,
-                    message(&vector.decoded),
-                    "{} cut to {len}",
-                    vector.id
-                );
+                assert_ne!(decoded.message, message(&vector.decoded), "{} cut to {len}", vector.id);
             }
         }
     }
@@ -445,13 +343,11 @@ fn any_block() -> impl Strategy<Value = VerifiedBlock> {
         prop::collection::vec(any::<u8>(), 0..64),
         (4090usize..4110).prop_map(|len| vec![1; len])
     ];
-    (data, any::<bool>()).prop_map(|(data, v0)| {
-        if v0 {
-            VerifiedBlock::v0(data.into()).unwrap()
-        } else {
-            raw_block(data)
-        }
-    })
+    (data, any::<bool>()).prop_map(
+        |(data, v0)| {
+            if v0 { VerifiedBlock::v0(data.into()).unwrap() } else { raw_block(data) }
+        },
+    )
 }
 
 prop_compose! {

@@ -79,10 +79,7 @@ impl Open {
             };
             assert!(!fetches.is_empty());
             for fetch in fetches {
-                assert!(
-                    self.0.get_mut(&fetch).is_some_and(|open| open.remove(&cid)),
-                    "{cid} was not open"
-                );
+                assert!(self.0.get_mut(&fetch).is_some_and(|open| open.remove(&cid)), "{cid} was not open");
             }
         }
     }
@@ -246,12 +243,7 @@ impl Peers {
             Output::OpenReply { .. } | Output::ResetReply { .. } => {}
             Output::Lookup { peer, hashes } => self.lookups.push((peer, hashes)),
             Output::Load { token, hashes } => self.loads.push((token, hashes)),
-            Output::Send {
-                peer,
-                token,
-                version,
-                message,
-            } => {
+            Output::Send { peer, token, version, message } => {
                 let message = over_the_wire(&message, version);
                 assert!(message.encoded_len(version) <= bowline_bitswap::MAX_MESSAGE);
                 self.sent.push((peer, token, message));

@@ -22,10 +22,7 @@ fn a_wanted_block_is_sent() {
 fn each_form_of_a_cid_gets_its_own_answer() {
     let alice = peer(1);
     let v0 = VerifiedBlock::v0(bytes::Bytes::from_static(b"node")).unwrap();
-    let v1 = v0
-        .clone()
-        .with_cid(Cid::new_v1(codec::DAG_PB, *v0.hash()))
-        .unwrap();
+    let v1 = v0.clone().with_cid(Cid::new_v1(codec::DAG_PB, *v0.hash())).unwrap();
     let mut bob = Caller::with_peer(alice);
     bob.put(&v0);
     let reply = bob.answer(alice, &wants([wanted(&v0), wanted(&v1)]));
@@ -44,18 +41,11 @@ fn want_have_gets_the_block_up_to_1024_bytes_and_have_above() {
     let mut bob = Caller::with_peer(alice);
     bob.put(&small);
     bob.put(&large);
-    assert_eq!(
-        cids(&bob.answer(alice, &wants([want_have(&small)]))),
-        [*small.cid()]
-    );
+    assert_eq!(cids(&bob.answer(alice, &wants([want_have(&small)]))), [*small.cid()]);
     let reply = bob.answer(alice, &wants([want_have(&large)]));
     assert_eq!(reply.presences, [have(large.cid())]);
     assert!(reply.blocks.is_empty());
-    assert_eq!(
-        bob.server.peer(&alice).unwrap().wants,
-        0,
-        "HAVE satisfies a want-have"
-    );
+    assert_eq!(bob.server.peer(&alice).unwrap().wants, 0, "HAVE satisfies a want-have");
 }
 
 #[test]
@@ -63,18 +53,9 @@ fn dont_have_is_said_only_if_asked_for() {
     let (alice, absent) = (peer(1), block(1));
     let mut bob = Caller::with_peer(alice);
     for kind in [WantType::Block, WantType::Have] {
-        let want = Want {
-            kind,
-            ..wanted(&absent)
-        };
-        let silent = Want {
-            send_dont_have: false,
-            ..want
-        };
-        assert_eq!(
-            bob.answer(alice, &wants([want])).presences,
-            [dont_have(absent.cid())]
-        );
+        let want = Want { kind, ..wanted(&absent) };
+        let silent = Want { send_dont_have: false, ..want };
+        assert_eq!(bob.answer(alice, &wants([want])).presences, [dont_have(absent.cid())]);
         assert!(bob.receive(alice, &cancel(&absent)).is_empty());
         assert!(bob.receive(alice, &wants([silent])).is_empty(), "{kind:?}");
         assert!(bob.receive(alice, &cancel(&absent)).is_empty());
@@ -100,9 +81,7 @@ fn a_block_that_arrives_during_its_lookup_is_sent_once() {
     let (alice, block) = (peer(1), block(1));
     let mut bob = Caller::with_peer(alice);
     bob.server.handle_message(alice, V12, &wants([wanted(&block)]));
-    let Some(Output::Lookup { peer, hashes }) = bob.server.poll_output(bob.now) else {
-        panic!()
-    };
+    let Some(Output::Lookup { peer, hashes }) = bob.server.poll_output(bob.now) else { panic!() };
     bob.put(&block);
     bob.server.handle_lookup(peer, &[(hashes[0], None)]);
     let sent = bob.run();
@@ -131,14 +110,9 @@ fn higher_priorities_are_served_first_within_and_across_messages() {
     for block in &blocks {
         bob.put(block);
     }
-    let with = |index: usize, priority| Want {
-        priority,
-        ..wanted(&blocks[index])
-    };
-    bob.server
-        .handle_message(alice, V12, &wants([with(0, 1), with(1, 100)]));
-    bob.server
-        .handle_message(alice, V12, &wants([with(2, 50), with(3, i32::MIN)]));
+    let with = |index: usize, priority| Want { priority, ..wanted(&blocks[index]) };
+    bob.server.handle_message(alice, V12, &wants([with(0, 1), with(1, 100)]));
+    bob.server.handle_message(alice, V12, &wants([with(2, 50), with(3, i32::MIN)]));
     let served: Vec<_> = bob.run().iter().flat_map(|(_, message)| cids(message)).collect();
     assert_eq!(served, [1, 2, 0, 3].map(|index: usize| *blocks[index].cid()));
 }
@@ -160,8 +134,7 @@ fn a_cancel_removes_what_is_queued_and_what_is_read() {
     let mut bob = Caller::with_peer(alice);
     bob.put(&first);
     bob.put(&second);
-    bob.server
-        .handle_message(alice, V12, &wants([wanted(&first), wanted(&second)]));
+    bob.server.handle_message(alice, V12, &wants([wanted(&first), wanted(&second)]));
     let load = loop {
         match bob.server.poll_output(bob.now) {
             Some(Output::Load { token, hashes }) => break (token, hashes),
@@ -170,13 +143,7 @@ fn a_cancel_removes_what_is_queued_and_what_is_read() {
         }
     };
     bob.server.handle_message(alice, V12, &cancel(&first));
-    assert_eq!(
-        bob.step(Output::Load {
-            token: load.0,
-            hashes: load.1
-        }),
-        None
-    );
+    assert_eq!(bob.step(Output::Load { token: load.0, hashes: load.1 }), None);
     bob.server.handle_message(alice, V12, &cancel(&second));
     assert!(bob.run().is_empty());
     assert_eq!(bob.server.peer(&alice).unwrap().outstanding_bytes, 0);
@@ -189,16 +156,7 @@ fn want_and_cancel_in_one_message_are_a_cancel_in_either_order() {
     bob.put(&block);
     let (want, cancel) = (Entry::Want(wanted(&block)), Entry::Cancel(*block.cid()));
     for wantlist in [vec![want, cancel], vec![cancel, want]] {
-        assert!(
-            bob.receive(
-                alice,
-                &Message {
-                    wantlist,
-                    ..Message::default()
-                }
-            )
-            .is_empty()
-        );
+        assert!(bob.receive(alice, &Message { wantlist, ..Message::default() }).is_empty());
     }
 }
 
@@ -207,24 +165,13 @@ fn want_block_beats_want_have_and_asking_for_dont_have_stays_asked() {
     let (alice, block, absent) = (peer(1), block(1), block(2));
     let mut bob = Caller::with_peer(alice);
     bob.put(&block);
-    for pair in [
-        [wanted(&block), want_have(&block)],
-        [want_have(&block), wanted(&block)],
-    ] {
+    for pair in [[wanted(&block), want_have(&block)], [want_have(&block), wanted(&block)]] {
         let reply = bob.answer(alice, &wants(pair));
         assert_eq!(cids(&reply), [*block.cid()]);
         assert!(reply.presences.is_empty(), "a block takes the place of HAVE");
     }
-    let silent = Want {
-        send_dont_have: false,
-        ..wanted(&absent)
-    };
-    assert_eq!(
-        bob.answer(alice, &wants([silent, wanted(&absent)]))
-            .presences
-            .len(),
-        1
-    );
+    let silent = Want { send_dont_have: false, ..wanted(&absent) };
+    assert_eq!(bob.answer(alice, &wants([silent, wanted(&absent)])).presences.len(), 1);
     assert_eq!(bob.answer(alice, &wants([silent])).presences.len(), 1);
 }
 
@@ -234,10 +181,7 @@ fn a_want_have_that_becomes_a_want_block_under_way_gets_both() {
     let mut bob = Caller::with_peer(alice);
     bob.put(&block);
     bob.stuck.insert(alice);
-    assert_eq!(
-        bob.answer(alice, &wants([want_have(&block)])).presences,
-        [have(block.cid())]
-    );
+    assert_eq!(bob.answer(alice, &wants([want_have(&block)])).presences, [have(block.cid())]);
     assert!(bob.receive(alice, &wants([wanted(&block)])).is_empty());
     let (_, token) = bob.unconfirmed.remove(0);
     bob.server.handle_sent(bob.now, token);
@@ -249,10 +193,7 @@ fn a_full_list_replaces_what_was_wanted_and_queued() {
     let (alice, old, kept, new) = (peer(1), block(1), block(2), block(3));
     let mut bob = Caller::with_peer(alice);
     bob.answer(alice, &wants([wanted(&old), wanted(&kept)]));
-    let full = Message {
-        full: true,
-        ..wants([wanted(&kept), wanted(&new)])
-    };
+    let full = Message { full: true, ..wants([wanted(&kept), wanted(&new)]) };
     bob.receive(alice, &full);
     assert_eq!(bob.server.peer(&alice).unwrap().wants, 2);
     for block in [&old, &kept, &new] {
@@ -270,22 +211,12 @@ fn an_empty_full_list_clears_the_list_and_the_queue() {
     let (alice, queued, absent) = (peer(1), block(1), block(2));
     let mut bob = Caller::with_peer(alice);
     bob.put(&queued);
-    bob.server
-        .handle_message(alice, V12, &wants([wanted(&queued), wanted(&absent)]));
+    bob.server.handle_message(alice, V12, &wants([wanted(&queued), wanted(&absent)]));
     while !matches!(bob.server.peer(&alice).unwrap().queued_bytes, 2000) {
         let output = bob.server.poll_output(bob.now).unwrap();
         bob.step(output);
     }
-    assert!(
-        bob.receive(
-            alice,
-            &Message {
-                full: true,
-                ..Message::default()
-            }
-        )
-        .is_empty()
-    );
+    assert!(bob.receive(alice, &Message { full: true, ..Message::default() }).is_empty());
     let ledger = bob.server.peer(&alice).unwrap();
     assert_eq!((ledger.wants, ledger.queued_bytes), (0, 0));
     bob.put(&absent);
@@ -311,12 +242,7 @@ fn identity_and_empty_blocks_are_served_without_a_store() {
     let empty_directory = Cid::try_from("QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn").unwrap();
     for cid in [identity, empty, empty_directory] {
         for kind in [WantType::Block, WantType::Have] {
-            let want = Want {
-                cid,
-                priority: 1,
-                kind,
-                send_dont_have: true,
-            };
+            let want = Want { cid, priority: 1, kind, send_dont_have: true };
             assert_eq!(cids(&bob.answer(alice, &wants([want]))), [cid]);
         }
     }
@@ -364,10 +290,7 @@ fn five_thousand_wants_keep_1024_and_refuse_the_rest_aloud() {
     assert_eq!(bob.server.peer(&alice).unwrap().wants, 1024);
     assert_eq!(bob.server.stats().refused_wants, 5000 - 1024);
     assert_eq!(bob.server.stats().silent_refusals, 0);
-    let silent = absent.iter().map(|block| Want {
-        send_dont_have: false,
-        ..wanted(block)
-    });
+    let silent = absent.iter().map(|block| Want { send_dont_have: false, ..wanted(block) });
     bob.receive(alice, &wants(silent));
     assert_eq!(bob.server.stats().silent_refusals, 5000 - 1024);
 }
@@ -398,14 +321,8 @@ fn eight_mebibytes_are_split_into_messages_below_the_limit() {
     let lens: Vec<_> = sent.iter().map(|(_, message)| message.encoded_len(V12)).collect();
     assert!(lens.iter().all(|len| *len <= 2 * MIB), "{lens:?}");
     assert_eq!(sent.iter().flat_map(|(_, message)| cids(message)).count(), 8);
-    let pending: Vec<_> = sent
-        .iter()
-        .map(|(_, message)| message.pending_bytes as usize / MIB)
-        .collect();
-    assert!(
-        pending.is_sorted_by(|a, b| a > b) && pending[7] == 0,
-        "{pending:?}"
-    );
+    let pending: Vec<_> = sent.iter().map(|(_, message)| message.pending_bytes as usize / MIB).collect();
+    assert!(pending.is_sorted_by(|a, b| a > b) && pending[7] == 0, "{pending:?}");
 }
 
 #[test]
@@ -418,15 +335,8 @@ fn small_blocks_share_a_message_and_two_mebibytes_fit() {
         bob.put(block);
     }
     let sent = bob.receive(alice, &wants(small.iter().map(wanted)));
-    assert_eq!(
-        sent.len(),
-        1,
-        "100 blocks of 2,000 bytes are below a quarter of a mebibyte"
-    );
-    assert_eq!(
-        cids(&bob.answer(alice, &wants([wanted(&largest)]))),
-        [*largest.cid()]
-    );
+    assert_eq!(sent.len(), 1, "100 blocks of 2,000 bytes are below a quarter of a mebibyte");
+    assert_eq!(cids(&bob.answer(alice, &wants([wanted(&largest)]))), [*largest.cid()]);
 }
 
 #[test]
@@ -435,10 +345,7 @@ fn presences_go_ahead_of_blocks() {
     let mut bob = Caller::with_peer(alice);
     bob.put(&large);
     bob.put(&sized(3, 2 * MIB));
-    let sent = bob.receive(
-        alice,
-        &wants([wanted(&large), wanted(&sized(3, 2 * MIB)), wanted(&absent)]),
-    );
+    let sent = bob.receive(alice, &wants([wanted(&large), wanted(&sized(3, 2 * MIB)), wanted(&absent)]));
     assert_eq!(sent[0].1.presences, [dont_have(absent.cid())]);
     assert!(sent[0].1.blocks.is_empty());
     assert_eq!(sent.len(), 3);
@@ -453,10 +360,7 @@ fn a_want_is_released_only_when_the_muxer_has_the_answer() {
     let sent = bob.receive(alice, &wants([wanted(&block), wanted(&absent)]));
     assert_eq!(sent.len(), 2);
     assert_eq!(bob.server.peer(&alice).unwrap().wants, 2);
-    assert!(
-        bob.receive(alice, &wants([wanted(&block)])).is_empty(),
-        "it is on its way already"
-    );
+    assert!(bob.receive(alice, &wants([wanted(&block)])).is_empty(), "it is on its way already");
 
     bob.server.handle_reply_failed(bob.now, alice);
     assert_eq!(bob.server.stats().put_back, 2);
@@ -466,11 +370,7 @@ fn a_want_is_released_only_when_the_muxer_has_the_answer() {
     for (_, token) in std::mem::take(&mut bob.unconfirmed) {
         bob.server.handle_sent(bob.now, token);
     }
-    assert_eq!(
-        bob.server.peer(&alice).unwrap().wants,
-        2,
-        "a late report changes nothing"
-    );
+    assert_eq!(bob.server.peer(&alice).unwrap().wants, 2, "a late report changes nothing");
 
     bob.stuck.clear();
     bob.now = retry;
@@ -548,11 +448,7 @@ fn a_peer_at_its_bound_does_not_hold_up_the_others() {
         bob.run();
         outstanding.push(bob.server.peer(&stalled).unwrap().outstanding_bytes / MIB as u64);
     }
-    assert_eq!(
-        outstanding,
-        [1, 1, 2, 4, 4],
-        "each accepted message doubles the window up to the bound"
-    );
+    assert_eq!(outstanding, [1, 1, 2, 4, 4], "each accepted message doubles the window up to the bound");
 }
 
 #[test]
@@ -569,20 +465,12 @@ fn a_hundred_stalled_peers_leave_room_for_a_healthy_one() {
         bob.server.handle_connected(bob.now, stalled);
         bob.receive(stalled, &all);
     }
-    let held: u64 = (0..100)
-        .map(|n| bob.server.peer(&peer(n)).unwrap().outstanding_bytes)
-        .sum();
+    let held: u64 = (0..100).map(|n| bob.server.peer(&peer(n)).unwrap().outstanding_bytes).sum();
     assert!(held <= 64 * MIB as u64, "{held}");
     let healthy = peer(200);
     bob.server.handle_connected(bob.now, healthy);
     let sent = bob.receive(healthy, &all);
-    assert_eq!(
-        sent.iter()
-            .filter(|(to, _)| *to == healthy)
-            .flat_map(|(_, m)| &m.blocks)
-            .count(),
-        8
-    );
+    assert_eq!(sent.iter().filter(|(to, _)| *to == healthy).flat_map(|(_, m)| &m.blocks).count(), 8);
 }
 
 #[test]
@@ -602,20 +490,14 @@ fn when_stalled_peers_hold_everything_the_stall_timeout_frees_it() {
     bob.now += ms(10_000);
     bob.server.handle_timeout(bob.now);
     let sent = bob.run();
-    assert!(
-        sent.iter()
-            .any(|(to, message)| *to == healthy && message.blocks.len() == 1)
-    );
+    assert!(sent.iter().any(|(to, message)| *to == healthy && message.blocks.len() == 1));
     assert_eq!(bob.resets.len(), 64);
 }
 
 #[test]
 fn turns_go_round_by_bytes() {
     let (small, large) = (peer(1), peer(2));
-    let config = ServerConfig {
-        max_loads: 1,
-        ..ServerConfig::default()
-    };
+    let config = ServerConfig { max_loads: 1, ..ServerConfig::default() };
     let mut bob = Caller::new(config);
     let tiny: Vec<_> = (0..1000).map(|number| sized(number, 16 * KIB)).collect();
     let huge: Vec<_> = (1000..1016).map(|number| sized(number, 2 * MIB)).collect();
@@ -624,8 +506,7 @@ fn turns_go_round_by_bytes() {
     }
     for (who, blocks) in [(small, &tiny), (large, &huge)] {
         bob.server.handle_connected(bob.now, who);
-        bob.server
-            .handle_message(who, V12, &wants(blocks.iter().map(wanted)));
+        bob.server.handle_message(who, V12, &wants(blocks.iter().map(wanted)));
     }
     let mut bytes = [0usize; 2];
     while bytes.iter().sum::<usize>() < 16 * MIB {
@@ -642,8 +523,7 @@ fn a_disconnected_peer_leaves_nothing_behind() {
     let (alice, block, absent) = (peer(1), block(1), block(2));
     let mut bob = Caller::with_peer(alice);
     bob.put(&block);
-    bob.server
-        .handle_message(alice, V12, &wants([wanted(&block), wanted(&absent)]));
+    bob.server.handle_message(alice, V12, &wants([wanted(&block), wanted(&absent)]));
     let mut load = None;
     while load.is_none() {
         match bob.server.poll_output(bob.now).unwrap() {
@@ -654,8 +534,7 @@ fn a_disconnected_peer_leaves_nothing_behind() {
         }
     }
     bob.server.handle_disconnected(alice);
-    bob.server
-        .handle_loaded(load.unwrap(), vec![(*block.hash(), Some(block.data().clone()))]);
+    bob.server.handle_loaded(load.unwrap(), vec![(*block.hash(), Some(block.data().clone()))]);
     bob.server.handle_lookup(alice, &[(*absent.hash(), None)]);
     bob.server.handle_message(alice, V12, &wants([wanted(&block)]));
     bob.put(&absent);
@@ -666,11 +545,7 @@ fn a_disconnected_peer_leaves_nothing_behind() {
 
     bob.server.handle_connected(bob.now, alice);
     assert_eq!(bob.server.peer(&alice).unwrap().wants, 0);
-    assert_eq!(
-        bob.receive(alice, &wants([wanted(&block)])).len(),
-        1,
-        "loads were not used up"
-    );
+    assert_eq!(bob.receive(alice, &wants([wanted(&block)])).len(), 1, "loads were not used up");
 }
 
 #[test]
@@ -693,9 +568,7 @@ fn a_store_that_contradicts_itself_breaks_no_bound() {
     let (alice, block) = (peer(1), block(1));
     let mut bob = Caller::with_peer(alice);
     bob.server.handle_message(alice, V12, &wants([wanted(&block)]));
-    let Some(Output::Lookup { .. }) = bob.server.poll_output(bob.now) else {
-        panic!()
-    };
+    let Some(Output::Lookup { .. }) = bob.server.poll_output(bob.now) else { panic!() };
     bob.server.handle_lookup(alice, &[(*block.hash(), Some(10))]);
     bob.store.insert(*block.hash(), block.data().clone());
     let sent = bob.run();
@@ -706,14 +579,10 @@ fn a_store_that_contradicts_itself_breaks_no_bound() {
 fn a_flood_of_wants_is_looked_up_one_batch_at_a_time() {
     let alice = peer(1);
     let mut bob = Caller::with_peer(alice);
-    bob.server
-        .handle_message(alice, V12, &wants((0..10).map(|number| wanted(&block(number)))));
-    let Some(Output::Lookup { hashes, .. }) = bob.server.poll_output(bob.now) else {
-        panic!()
-    };
+    bob.server.handle_message(alice, V12, &wants((0..10).map(|number| wanted(&block(number)))));
+    let Some(Output::Lookup { hashes, .. }) = bob.server.poll_output(bob.now) else { panic!() };
     assert_eq!(hashes.len(), 10);
-    bob.server
-        .handle_message(alice, V12, &wants((10..20).map(|number| wanted(&block(number)))));
+    bob.server.handle_message(alice, V12, &wants((10..20).map(|number| wanted(&block(number)))));
     assert_eq!(bob.server.poll_output(bob.now), None);
     let missing: Vec<_> = hashes.into_iter().map(|hash| (hash, None)).collect();
     bob.server.handle_lookup(alice, &missing);

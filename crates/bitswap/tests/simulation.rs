@@ -90,12 +90,7 @@ fn every_block_on_one_of_eight_peers_is_found() {
     let blocks = blocks(200, 64 * KIB);
     let mut world = World::new();
     for number in 0..8 {
-        let own: Vec<_> = blocks
-            .iter()
-            .skip(usize::from(number))
-            .step_by(8)
-            .cloned()
-            .collect();
+        let own: Vec<_> = blocks.iter().skip(usize::from(number)).step_by(8).cloned().collect();
         world.honest(peer(number + 1), &own, 10, FAST);
     }
     world.want_all(&blocks);

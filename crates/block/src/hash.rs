@@ -269,15 +269,11 @@ impl HashAlgorithm {
             }
             Self::Blake3 => blake3::Hasher::new().update(data).finalize_xof().fill(out),
             Self::Blake2b(len) => {
-                let params = blake2b_simd::Params::new()
-                    .hash_length(usize::from(len.0))
-                    .to_owned();
+                let params = blake2b_simd::Params::new().hash_length(usize::from(len.0)).to_owned();
                 fill(out, params.hash(data));
             }
             Self::Blake2s(len) => {
-                let params = blake2s_simd::Params::new()
-                    .hash_length(usize::from(len.0))
-                    .to_owned();
+                let params = blake2s_simd::Params::new().hash_length(usize::from(len.0)).to_owned();
                 fill(out, params.hash(data));
             }
         }
@@ -298,10 +294,7 @@ fn identity_len(data: &[u8], len: u64) -> Result<usize, HashError> {
         return Err(HashError::IdentityLength { len, data_len });
     }
     if data.len() > MAX_DIGEST_LEN {
-        return Err(HashError::DigestTooLong {
-            len,
-            max: MAX_DIGEST_LEN as u64,
-        });
+        return Err(HashError::DigestTooLong { len, max: MAX_DIGEST_LEN as u64 });
     }
     Ok(data.len())
 }

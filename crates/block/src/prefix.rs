@@ -84,12 +84,7 @@ impl Prefix {
             1 => Version::V1,
             version => return Err(PrefixError::Version { version }),
         };
-        Ok(Self {
-            version,
-            codec,
-            hash_code,
-            hash_len,
-        })
+        Ok(Self { version, codec, hash_code, hash_len })
     }
 
     /// Codec, hash code and digest length of every CIDv0.

@@ -25,10 +25,7 @@ fn the_cid_of_a_received_block_is_what_its_bytes_hash_to() {
     let expected = "01551220e8e02e6d41c4d27d00374c66732374e993b2e0e4bdd3ec51acd2b639bfcfecf4";
     assert_eq!(hex::encode(block.cid().to_bytes()), expected);
     assert_eq!(block.data(), HELLO);
-    assert_eq!(
-        block,
-        VerifiedBlock::sha2_256(codec::RAW, Bytes::from_static(HELLO)).unwrap()
-    );
+    assert_eq!(block, VerifiedBlock::sha2_256(codec::RAW, Bytes::from_static(HELLO)).unwrap());
 }
 
 #[test]
@@ -41,30 +38,18 @@ fn a_version_0_prefix_gives_a_version_0_cid() {
 
 #[test]
 fn version_0_is_dag_pb_by_32_bytes_of_sha2_256_and_nothing_else() {
-    for prefix in [
-        [0x00, 0x55, 0x12, 0x20],
-        [0x00, 0x70, 0x13, 0x20],
-        [0x00, 0x70, 0x12, 0x14],
-    ] {
+    for prefix in [[0x00, 0x55, 0x12, 0x20], [0x00, 0x70, 0x13, 0x20], [0x00, 0x70, 0x12, 0x14]] {
         assert_eq!(from_prefix(&prefix), Err(BlockError::Prefix(PrefixError::NotV0)));
     }
 }
 
 #[test]
 fn a_prefix_cut_anywhere_is_refused() {
-    let prefix = Prefix::of(
-        VerifiedBlock::new(codec::DAG_PB, blake2b_256(), Bytes::new())
-            .unwrap()
-            .cid(),
-    );
+    let prefix = Prefix::of(VerifiedBlock::new(codec::DAG_PB, blake2b_256(), Bytes::new()).unwrap().cid());
     let bytes = prefix.encode();
     assert_eq!(Prefix::parse(&bytes), Ok(prefix));
     for len in 0..bytes.len() {
-        assert_eq!(
-            Prefix::parse(&bytes[..len]),
-            Err(PrefixError::Truncated),
-            "{len} bytes"
-        );
+        assert_eq!(Prefix::parse(&bytes[..len]), Err(PrefixError::Truncated), "{len} bytes");
     }
 }
 
@@ -76,14 +61,8 @@ fn blake2b_256() -> HashAlgorithm {
 fn a_malformed_prefix_says_what_is_wrong() {
     let trailing = Prefix::parse(&[0x01, 0x55, 0x12, 0x20, 0x00]);
     assert_eq!(trailing, Err(PrefixError::TrailingBytes { extra: 1 }));
-    assert_eq!(
-        Prefix::parse(&[0x02, 0x55, 0x12, 0x20]),
-        Err(PrefixError::Version { version: 2 })
-    );
-    assert!(matches!(
-        Prefix::parse(&[0x81, 0x00, 0x55, 0x12, 0x20]),
-        Err(PrefixError::Varint(_))
-    ));
+    assert_eq!(Prefix::parse(&[0x02, 0x55, 0x12, 0x20]), Err(PrefixError::Version { version: 2 }));
+    assert!(matches!(Prefix::parse(&[0x81, 0x00, 0x55, 0x12, 0x20]), Err(PrefixError::Varint(_))));
     // What beetswap sends for a CIDv0.
     assert_eq!(Prefix::parse(&[0x12, 0x20]), Err(PrefixError::Truncated));
 }
@@ -91,10 +70,7 @@ fn a_malformed_prefix_says_what_is_wrong() {
 #[test]
 fn an_unknown_hash_refuses_the_block_and_names_the_code() {
     let result = from_prefix(&[0x01, 0x55, 0xd5, 0x01, 0x10]);
-    assert_eq!(
-        result,
-        Err(BlockError::Hash(HashError::NotAllowed { code: 0xd5 }))
-    );
+    assert_eq!(result, Err(BlockError::Hash(HashError::NotAllowed { code: 0xd5 })));
 }
 
 #[test]
@@ -102,13 +78,7 @@ fn an_identity_prefix_must_give_the_length_of_the_data() {
     let block = from_prefix(&[0x01, 0x55, 0x00, 13]).unwrap();
     assert_eq!(block.hash().digest(), HELLO);
     let result = from_prefix(&[0x01, 0x55, 0x00, 12]);
-    assert_eq!(
-        result,
-        Err(BlockError::Hash(HashError::IdentityLength {
-            len: 12,
-            data_len: 13
-        }))
-    );
+    assert_eq!(result, Err(BlockError::Hash(HashError::IdentityLength { len: 12, data_len: 13 })));
 }
 
 #[test]
@@ -162,25 +132,16 @@ fn identity_cids_and_the_empty_blocks_are_known_without_a_store() {
         ("QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n", ""),
         // The empty directory.
         ("QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn", "0a020801"),
-        (
-            "bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354",
-            "0a020801",
-        ),
+        ("bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354", "0a020801"),
         // The empty file.
         ("QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH", "0a0408021800"),
-        (
-            "bafybeif7ztnhq65lumvvtr4ekcwd2ifwgm3awq4zfr3srh462rwyinlb4y",
-            "0a0408021800",
-        ),
+        ("bafybeif7ztnhq65lumvvtr4ekcwd2ifwgm3awq4zfr3srh462rwyinlb4y", "0a0408021800"),
     ];
     for (text, data) in known {
         let block = local(&cid(text)).unwrap_or_else(|| panic!("{text} is known"));
         assert_eq!(hex::encode(block.data()), data, "{text}");
         assert_eq!(block.cid(), &cid(text));
-        assert!(
-            VerifiedBlock::verify(*block.cid(), block.into_data()).is_ok(),
-            "{text}"
-        );
+        assert!(VerifiedBlock::verify(*block.cid(), block.into_data()).is_ok(), "{text}");
     }
 }
 

@@ -6,11 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 fn inputs() -> [Vec<u8>; 3] {
-    [
-        Vec::new(),
-        b"hello bitswap".to_vec(),
-        (0..5_000_u32).map(|i| (i % 251) as u8).collect(),
-    ]
+    [Vec::new(), b"hello bitswap".to_vec(), (0..5_000_u32).map(|i| (i % 251) as u8).collect()]
 }
 
 fn vectors() -> Vec<(u64, Vec<Vec<u8>>)> {
@@ -20,9 +16,7 @@ fn vectors() -> Vec<(u64, Vec<Vec<u8>>)> {
         .iter()
         .map(|entry| {
             let digests = entry["digests"].as_array().unwrap();
-            let digests = digests
-                .iter()
-                .map(|digest| hex::decode(digest.as_str().unwrap()).unwrap());
+            let digests = digests.iter().map(|digest| hex::decode(digest.as_str().unwrap()).unwrap());
             (entry["code"].as_u64().unwrap(), digests.collect())
         })
         .collect()
@@ -66,36 +60,19 @@ fn a_digest_may_be_truncated_down_to_twenty_bytes() {
 #[test]
 fn a_length_that_no_address_space_holds_is_refused() {
     let result = HashAlgorithm::Sha2_256.hash_truncated(b"", u64::MAX);
-    assert_eq!(
-        result,
-        Err(HashError::DigestTooLong {
-            len: u64::MAX,
-            max: 32
-        })
-    );
+    assert_eq!(result, Err(HashError::DigestTooLong { len: u64::MAX, max: 32 }));
 }
 
 #[test]
 fn only_the_codes_of_the_policy_are_believed() {
-    let allowed: Vec<u64> = (0..=0x1_0000)
-        .filter(|code| HashAlgorithm::from_code(*code).is_ok())
-        .collect();
-    let single = [
-        0x00, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x56,
-    ];
-    let expected: Vec<u64> = single
-        .into_iter()
-        .chain(0xb214..=0xb240)
-        .chain(0xb254..=0xb260)
-        .collect();
+    let allowed: Vec<u64> = (0..=0x1_0000).filter(|code| HashAlgorithm::from_code(*code).is_ok()).collect();
+    let single = [0x00, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x56];
+    let expected: Vec<u64> = single.into_iter().chain(0xb214..=0xb240).chain(0xb254..=0xb260).collect();
     assert_eq!(allowed, expected);
 
     // MD5, murmur3 and the code above every other one.
     for code in [0xd5, 0x22, u64::MAX] {
-        assert_eq!(
-            HashAlgorithm::from_code(code),
-            Err(HashError::NotAllowed { code })
-        );
+        assert_eq!(HashAlgorithm::from_code(code), Err(HashError::NotAllowed { code }));
     }
 }
 
@@ -105,10 +82,7 @@ fn a_short_digest_does_not_verify_even_if_it_matches() {
     let short = Multihash::wrap(0x12, &full.digest()[..19]).unwrap();
     let cid = bowline_block::Cid::new_v1(codec::RAW, short);
     let result = VerifiedBlock::verify(cid, Bytes::from_static(b"x"));
-    assert_eq!(
-        result,
-        Err(BlockError::Hash(HashError::DigestTooShort { len: 19 }))
-    );
+    assert_eq!(result, Err(BlockError::Hash(HashError::DigestTooShort { len: 19 })));
 }
 
 #[test]

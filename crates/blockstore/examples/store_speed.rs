@@ -19,23 +19,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().ok_or("which folder?")?;
     let total = arguments.next().map_or(Ok(256), |mib| mib.parse::<usize>())? * MIB;
-    for (block_len, batch_bytes) in [
-        (262_144, 4 * MIB),
-        (262_144, 16 * MIB),
-        (MIB, 4 * MIB),
-        (MIB, 16 * MIB),
-        (1024, 4 * MIB),
-    ] {
+    for (block_len, batch_bytes) in
+        [(262_144, 4 * MIB), (262_144, 16 * MIB), (MIB, 4 * MIB), (MIB, 16 * MIB), (1024, 4 * MIB)]
+    {
         let total = if block_len < 4096 { total / 4 } else { total };
         let blocks = blocks(block_len, total)?;
         let batches: Vec<_> = blocks.chunks(batch_bytes / block_len).collect();
         let mut runs: Vec<Run> = Vec::new();
         for run in 0..RUNS {
-            runs.push(measure(
-                &Path::new(&folder).join(run.to_string()),
-                &batches,
-                total,
-            )?);
+            runs.push(measure(&Path::new(&folder).join(run.to_string()), &batches, total)?);
         }
         let median = |value: fn(&Run) -> f64| {
             let mut values: Vec<f64> = runs.iter().map(value).collect();
@@ -163,8 +155,6 @@ fn as_f64(bytes: u64) -> f64 {
 /// What the kernel has sent to disks for this process; zero where it does not say.
 fn bytes_written() -> u64 {
     let counters = fs::read_to_string("/proc/self/io").unwrap_or_default();
-    let line = counters
-        .lines()
-        .find_map(|line| line.strip_prefix("write_bytes: "));
+    let line = counters.lines().find_map(|line| line.strip_prefix("write_bytes: "));
     line.and_then(|bytes| bytes.parse().ok()).unwrap_or_default()
 }

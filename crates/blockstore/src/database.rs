@@ -36,12 +36,7 @@ const CHECK_BELOW: u64 = 64 * 1024 * 1024;
 impl Database {
     /// Opens or creates the file `path`, which belongs to the repository `folder`.
     pub(crate) fn open(folder: &Path, path: PathBuf, cache_bytes: usize) -> Result<Self, StoreError> {
-        let database = Self {
-            folder: folder.to_owned(),
-            path,
-            cache_bytes,
-            open: RwLock::new(None),
-        };
+        let database = Self { folder: folder.to_owned(), path, cache_bytes, open: RwLock::new(None) };
         let size = std::fs::metadata(&database.path).map_or(0, |metadata| metadata.len());
         database.open_file((1..CHECK_BELOW).contains(&size))?;
         Ok(database)
@@ -51,11 +46,7 @@ impl Database {
     ///
     /// Commits that were not durable are lost. Writes as little as possible, since there may be no room.
     pub(crate) fn reopen(&self) -> Result<(), StoreError> {
-        if self.is_open() {
-            Ok(())
-        } else {
-            self.open_file(false)
-        }
+        if self.is_open() { Ok(()) } else { self.open_file(false) }
     }
 
     /// Whether the last operation left the database usable.
@@ -81,10 +72,7 @@ impl Database {
         work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
         let result = match self.handle().as_ref() {
-            Some(database) => database
-                .begin_read()
-                .map_err(redb::Error::from)
-                .and_then(|read| work(&read)),
+            Some(database) => database.begin_read().map_err(redb::Error::from).and_then(|read| work(&read)),
             None => return Err(self.closed()),
         };
         result.map_err(|error| self.give_up(&error))

@@ -105,18 +105,12 @@ impl StoreError {
         match error.kind() {
             // A limit on the size of files is one more way of having no room.
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                Self::Full {
-                    folder: folder.to_owned(),
-                }
+                Self::Full { folder: folder.to_owned() }
             }
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Self::ReadOnly {
-                folder: folder.to_owned(),
-            },
-            kind => Self::Io {
-                path: path.to_owned(),
-                kind,
-                message: error.to_string(),
-            },
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                Self::ReadOnly { folder: folder.to_owned() }
+            }
+            kind => Self::Io { path: path.to_owned(), kind, message: error.to_string() },
         }
     }
 
@@ -126,13 +120,8 @@ impl StoreError {
             redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => {
                 Self::io(folder, path, error)
             }
-            redb::Error::DatabaseAlreadyOpen => Self::InUse {
-                folder: folder.to_owned(),
-            },
-            error => Self::Corrupt {
-                path: path.to_owned(),
-                detail: error.to_string(),
-            },
+            redb::Error::DatabaseAlreadyOpen => Self::InUse { folder: folder.to_owned() },
+            error => Self::Corrupt { path: path.to_owned(), detail: error.to_string() },
         }
     }
 }

@@ -35,10 +35,7 @@ impl MemoryStore {
 
     /// An empty store that holds at most `cap` bytes of block data.
     pub fn with_cap(cap: u64) -> Self {
-        Self {
-            cap: Some(cap),
-            ..Self::default()
-        }
+        Self { cap: Some(cap), ..Self::default() }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Held> {
@@ -62,10 +59,7 @@ impl BlockStore for MemoryStore {
     fn put_many(&self, blocks: &[VerifiedBlock]) -> Result<PutReport, StoreError> {
         let mut held = self.write();
         let mut new = BTreeMap::new();
-        for block in blocks
-            .iter()
-            .filter(|block| !held.blocks.contains_key(block.hash()))
-        {
+        for block in blocks.iter().filter(|block| !held.blocks.contains_key(block.hash())) {
             new.entry(*block.hash()).or_insert(block.data());
         }
         let new_bytes = new.values().map(|data| data.len() as u64).sum();
@@ -75,22 +69,14 @@ impl BlockStore for MemoryStore {
         }
         let new_blocks = new.len();
         held.bytes = bytes;
-        held.blocks
-            .extend(new.into_iter().map(|(hash, data)| (hash, owned(data))));
-        Ok(PutReport {
-            new_blocks,
-            new_bytes,
-        })
+        held.blocks.extend(new.into_iter().map(|(hash, data)| (hash, owned(data))));
+        Ok(PutReport { new_blocks, new_bytes })
     }
 
     fn delete_many(&self, hashes: &[Multihash]) -> Result<usize, StoreError> {
         let mut held = self.write();
         let mut removed = 0;
-        for data in hashes
-            .iter()
-            .filter_map(|hash| held.blocks.remove(hash))
-            .collect::<Vec<_>>()
-        {
+        for data in hashes.iter().filter_map(|hash| held.blocks.remove(hash)).collect::<Vec<_>>() {
             held.bytes = held.bytes.saturating_sub(data.len() as u64);
             removed += 1;
         }
@@ -106,10 +92,7 @@ impl BlockStore for MemoryStore {
             // One step at a time, so that the visitor may call the store.
             let next = {
                 let held = self.read();
-                held.blocks
-                    .range((after, Bound::Unbounded))
-                    .next()
-                    .map(|(hash, data)| (*hash, data.len()))
+                held.blocks.range((after, Bound::Unbounded)).next().map(|(hash, data)| (*hash, data.len()))
             };
             let Some((hash, size)) = next else { return Ok(()) };
             if visit(&hash, size).is_break() {
@@ -121,10 +104,7 @@ impl BlockStore for MemoryStore {
 
     fn usage(&self) -> Result<Usage, StoreError> {
         let held = self.read();
-        Ok(Usage {
-            blocks: held.blocks.len() as u64,
-            bytes: held.bytes,
-        })
+        Ok(Usage { blocks: held.blocks.len() as u64, bytes: held.bytes })
     }
 
     fn sync(&self) -> Result<(), StoreError> {
@@ -137,9 +117,5 @@ impl BlockStore for MemoryStore {
 }
 
 fn owned(data: &Bytes) -> Bytes {
-    if data.len() <= COPY_BELOW {
-        Bytes::copy_from_slice(data)
-    } else {
-        data.clone()
-    }
+    if data.len() <= COPY_BELOW { Bytes::copy_from_slice(data) } else { data.clone() }
 }

@@ -178,10 +178,8 @@ impl PackStore {
     fn missing<'a>(&self, blocks: &'a [VerifiedBlock]) -> Result<Vec<&'a VerifiedBlock>, StoreError> {
         let found = self.index.find_many(blocks.iter().map(VerifiedBlock::hash))?;
         let mut seen = BTreeSet::new();
-        let missing = blocks
-            .iter()
-            .zip(found)
-            .filter(|(block, found)| found.is_none() && seen.insert(block.hash()));
+        let missing =
+            blocks.iter().zip(found).filter(|(block, found)| found.is_none() && seen.insert(block.hash()));
         Ok(missing.map(|(block, _)| block).collect())
     }
 
@@ -201,12 +199,7 @@ impl PackStore {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                 StoreError::CorruptBlock { block, path }
             }
-            kind => StoreError::Unreadable {
-                block,
-                path,
-                kind,
-                message: error.to_string(),
-            },
+            kind => StoreError::Unreadable { block, path, kind, message: error.to_string() },
         }
     }
 }
@@ -235,10 +228,7 @@ impl BlockStore for PackStore {
         if found.contains(&None) {
             self.complete()?;
         }
-        Ok(found
-            .into_iter()
-            .map(|location| location.map(|location| location.len as usize))
-            .collect())
+        Ok(found.into_iter().map(|location| location.map(|location| location.len as usize)).collect())
     }
 
     fn put_many(&self, blocks: &[VerifiedBlock]) -> Result<PutReport, StoreError> {
@@ -249,41 +239,26 @@ impl BlockStore for PackStore {
         }
         let records: Vec<Record<'_>> = missing
             .iter()
-            .map(|block| Record {
-                kind: Kind::Block,
-                hash: block.hash(),
-                data: block.data(),
-            })
+            .map(|block| Record { kind: Kind::Block, hash: block.hash(), data: block.data() })
             .collect();
         let batch = self.log.append(&records)?;
         let checkpoint = batch.settle(self.durability)?;
         let places = missing.iter().zip(&batch.locations);
-        let changes: Vec<Change> = places
-            .map(|(block, location)| Change::Add(*block.hash(), *location))
-            .collect();
+        let changes: Vec<Change> =
+            places.map(|(block, location)| Change::Add(*block.hash(), *location)).collect();
         Ok(self.index.apply(&changes, checkpoint)?.added)
     }
 
     fn delete_many(&self, hashes: &[Multihash]) -> Result<usize, StoreError> {
         let _alone = self.alone()?;
         let found = self.index.find_many(hashes.iter())?;
-        let held: Vec<&Multihash> = hashes
-            .iter()
-            .zip(found)
-            .filter(|(_, found)| found.is_some())
-            .map(|(hash, _)| hash)
-            .collect();
+        let held: Vec<&Multihash> =
+            hashes.iter().zip(found).filter(|(_, found)| found.is_some()).map(|(hash, _)| hash).collect();
         if held.is_empty() {
             return Ok(0);
         }
-        let marks: Vec<Record<'_>> = held
-            .iter()
-            .map(|hash| Record {
-                kind: Kind::DeleteMark,
-                hash,
-                data: &[],
-            })
-            .collect();
+        let marks: Vec<Record<'_>> =
+            held.iter().map(|hash| Record { kind: Kind::DeleteMark, hash, data: &[] }).collect();
         let batch = self.log.append(&marks)?;
         let checkpoint = batch.settle(self.durability)?;
         let changes: Vec<Change> = held.into_iter().map(|hash| Change::Remove(*hash)).collect();
@@ -334,10 +309,7 @@ impl Drop for PackStore {
         let end = self.log.end();
         let clean = self.index.position().is_ok_and(|position| position == Some(end));
         if !clean
-            && let Err(error) = self
-                .log
-                .flush(end)
-                .and_then(|()| self.index.apply(&[], Some(end)).map(drop))
+            && let Err(error) = self.log.flush(end).and_then(|()| self.index.apply(&[], Some(end)).map(drop))
         {
             tracing::warn!(%error, "index of blocks could not be brought up to date on closing");
         }

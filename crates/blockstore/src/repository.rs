@@ -127,12 +127,7 @@ impl Repository {
             Ok(())
         })?;
         let blocks = Arc::new(PackStore::open(&folder, &options, Arc::clone(&lock))?);
-        Ok(Self {
-            folder,
-            blocks,
-            meta,
-            _lock: lock,
-        })
+        Ok(Self { folder, blocks, meta, _lock: lock })
     }
 
     /// The blocks. The folder stays locked until the last clone of this is dropped too.
@@ -187,11 +182,7 @@ impl Repository {
                 let (added, name) = value.value();
                 let cid = Cid::try_from(cid.value())
                     .map_err(|_| redb::Error::Corrupted("root is not a CID".to_owned()))?;
-                Ok(Root {
-                    cid,
-                    added,
-                    name: name.to_owned(),
-                })
+                Ok(Root { cid, added, name: name.to_owned() })
             });
             entries.collect::<Result<Vec<Root>, redb::Error>>()
         })?;
@@ -281,35 +272,20 @@ fn refuse_other_folders(folder: &Path, create: bool) -> Result<(), StoreError> {
     let ours = |name: &std::ffi::OsStr| name == "lock" || name == VERSION_DRAFT || name == "key";
     for entry in fs::read_dir(folder).map_err(io)? {
         if !create || !ours(&entry.map_err(io)?.file_name()) {
-            return Err(StoreError::NotARepository {
-                folder: folder.to_owned(),
-            });
+            return Err(StoreError::NotARepository { folder: folder.to_owned() });
         }
     }
-    if create {
-        Ok(())
-    } else {
-        Err(StoreError::NotARepository {
-            folder: folder.to_owned(),
-        })
-    }
+    if create { Ok(()) } else { Err(StoreError::NotARepository { folder: folder.to_owned() }) }
 }
 
 /// Takes the lock that the operating system gives back when its owner ends, in whichever way.
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join("lock");
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path);
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
     let file = file.map_err(|error| StoreError::io(folder, &path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
-            folder: folder.to_owned(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { folder: folder.to_owned() }),
         Err(TryLockError::Error(error)) => Err(StoreError::io(folder, &path, &error)),
     }
 }
@@ -338,10 +314,7 @@ fn check_version(folder: &Path) -> Result<(), StoreError> {
 
 fn read_start(path: &Path) -> io::Result<String> {
     let mut start = Vec::new();
-    io::Read::read_to_end(
-        &mut io::Read::take(File::open(path)?, MAX_VERSION_LEN),
-        &mut start,
-    )?;
+    io::Read::read_to_end(&mut io::Read::take(File::open(path)?, MAX_VERSION_LEN), &mut start)?;
     Ok(String::from_utf8_lossy(&start).into_owned())
 }
 
@@ -355,9 +328,5 @@ fn write_version(folder: &Path, path: &Path) -> io::Result<()> {
 }
 
 fn check_len(what: &'static str, len: usize, max: usize) -> Result<(), StoreError> {
-    if len > max {
-        Err(StoreError::TooLong { what, len, max })
-    } else {
-        Ok(())
-    }
+    if len > max { Err(StoreError::TooLong { what, len, max }) } else { Ok(()) }
 }

@@ -19,10 +19,7 @@ fn say(line: &str) {
 }
 
 fn small_packs() -> OpenOptions {
-    OpenOptions {
-        segment_bytes: 2 * 1024 * 1024,
-        ..OpenOptions::default()
-    }
+    OpenOptions { segment_bytes: 2 * 1024 * 1024, ..OpenOptions::default() }
 }
 
 /// The block that the writing child puts under this number.
@@ -39,15 +36,14 @@ fn writes_until_it_is_killed() {
         return;
     };
     let repository = Repository::open(&folder, small_packs()).unwrap();
-    let first = repository.value("next").unwrap().map_or(0, |next| {
-        String::from_utf8(next.to_vec()).unwrap().parse().unwrap()
-    });
+    let first = repository
+        .value("next")
+        .unwrap()
+        .map_or(0, |next| String::from_utf8(next.to_vec()).unwrap().parse().unwrap());
     let store = repository.blocks();
     for batch in 0.. {
         let from = first + batch * 5;
-        repository
-            .set_value("next", (from + 5).to_string().as_bytes())
-            .unwrap();
+        repository.set_value("next", (from + 5).to_string().as_bytes()).unwrap();
         let blocks: Vec<_> = (from..from + 5).map(numbered).collect();
         store.put_many(&blocks).unwrap();
         say(&format!("\nput {from} {}", from + 5));
@@ -86,12 +82,7 @@ fn a_process_killed_while_writing_loses_no_block_it_had_acknowledged() {
         let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
         // Killed after a number of lines that differs from round to round, wherever it is by then.
         let patience = 3 + usize::try_from(round * 7 % 23).unwrap();
-        for line in lines
-            .by_ref()
-            .map_while(Result::ok)
-            .filter(|line| !line.is_empty())
-            .take(patience)
-        {
+        for line in lines.by_ref().map_while(Result::ok).filter(|line| !line.is_empty()).take(patience) {
             learn(&mut known, &line);
         }
         writer.kill().unwrap();
@@ -126,18 +117,12 @@ fn holds_the_folder() {
 #[test]
 fn a_folder_belongs_to_one_process_until_that_ends_however_it_ends() {
     let folder = tempfile::tempdir().unwrap();
-    let in_use = StoreError::InUse {
-        folder: folder.path().to_owned(),
-    };
+    let in_use = StoreError::InUse { folder: folder.path().to_owned() };
     let try_open = || Repository::open(folder.path(), OpenOptions::default());
 
-    let mut owner = child("holds_the_folder", folder.path())
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let opened = BufReader::new(owner.stdout.take().unwrap())
-        .lines()
-        .map_while(Result::ok);
+    let mut owner =
+        child("holds_the_folder", folder.path()).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let opened = BufReader::new(owner.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(opened.into_iter().any(|line| line == "open"));
     assert_eq!(try_open().unwrap_err(), in_use);
     assert!(in_use.to_string().contains(&folder.path().display().to_string()));
@@ -145,11 +130,7 @@ fn a_folder_belongs_to_one_process_until_that_ends_however_it_ends() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     let repository = try_open().unwrap();
-    assert_eq!(
-        try_open().unwrap_err(),
-        in_use,
-        "the same process has no second handle either"
-    );
+    assert_eq!(try_open().unwrap_err(), in_use, "the same process has no second handle either");
 
     let blocks = repository.blocks();
     drop(repository);
@@ -184,20 +165,13 @@ const RECORD_LEN: usize = 16 + 34 + 9;
 
 #[test]
 fn a_record_cut_anywhere_is_cut_off_and_the_ones_before_it_stay() {
-    for len in (0..=RECORD_LEN)
-        .step_by(4)
-        .chain([15, 17, 49, 50, 51, RECORD_LEN - 1])
-    {
+    for len in (0..=RECORD_LEN).step_by(4).chain([15, 17, 49, 50, 51, RECORD_LEN - 1]) {
         let (folder, [whole, torn]) = after_damage(|tail| {
             assert_eq!(tail.len(), RECORD_LEN);
             tail.truncate(len);
         });
         let store = open(folder.path()).blocks();
-        assert_eq!(
-            store.get(whole.hash()),
-            Ok(Some(whole.into_data())),
-            "{len} bytes left"
-        );
+        assert_eq!(store.get(whole.hash()), Ok(Some(whole.into_data())), "{len} bytes left");
         let expected = (len == RECORD_LEN).then(|| torn.data().clone());
         assert_eq!(store.get(torn.hash()), Ok(expected), "{len} bytes left");
 
@@ -252,20 +226,13 @@ fn a_pack_that_was_only_just_begun_is_begun_again() {
     let kept = block(1, 100);
     open(folder.path()).blocks().put(&kept).unwrap();
     for begun in [0, 7] {
-        fs::write(
-            folder.path().join("blocks/00000002.pack"),
-            &b"bowline pack 1\n\0"[..begun],
-        )
-        .unwrap();
+        fs::write(folder.path().join("blocks/00000002.pack"), &b"bowline pack 1\n\0"[..begun]).unwrap();
         let store = open(folder.path()).blocks();
         assert_eq!(store.get(kept.hash()), Ok(Some(kept.data().clone())));
         let next = block(begun as u64 + 2, 100);
         store.put(&next).unwrap();
         drop(store);
-        assert_eq!(
-            open(folder.path()).blocks().get(next.hash()),
-            Ok(Some(next.into_data()))
-        );
+        assert_eq!(open(folder.path()).blocks().get(next.hash()), Ok(Some(next.into_data())));
         fs::remove_dir_all(folder.path()).unwrap();
         fs::create_dir(folder.path()).unwrap();
         open(folder.path()).blocks().put(&kept).unwrap();
@@ -285,15 +252,9 @@ fn the_index_can_be_made_anew_from_the_packs() {
     let index = folder.path().join("blocks/index.redb");
     fs::write(&index, b"not a database").unwrap();
     let refused = Repository::open(folder.path(), small_packs()).unwrap_err();
-    assert!(
-        matches!(&refused, StoreError::Corrupt { path, .. } if *path == index),
-        "{refused}"
-    );
+    assert!(matches!(&refused, StoreError::Corrupt { path, .. } if *path == index), "{refused}");
 
-    let options = OpenOptions {
-        rebuild_index: true,
-        ..small_packs()
-    };
+    let options = OpenOptions { rebuild_index: true, ..small_packs() };
     let store = Repository::open(folder.path(), options).unwrap().blocks();
     assert_eq!(list(&*store), before);
 }

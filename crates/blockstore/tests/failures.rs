@@ -18,35 +18,19 @@ fn refusal(folder: &Path) -> StoreError {
 fn a_folder_with_other_things_in_it_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("thesis.tex"), "…").unwrap();
-    assert_eq!(
-        refusal(folder.path()),
-        StoreError::NotARepository {
-            folder: folder.path().to_owned()
-        }
-    );
+    assert_eq!(refusal(folder.path()), StoreError::NotARepository { folder: folder.path().to_owned() });
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]
 fn a_folder_is_made_only_when_asked_for() {
     let parent = tempfile::tempdir().unwrap();
-    let options = OpenOptions {
-        create: false,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions { create: false, ..OpenOptions::default() };
     let absent = parent.path().join("absent");
     let refused = Repository::open(&absent, options.clone()).unwrap_err();
-    assert!(
-        matches!(&refused, StoreError::Io { path, .. } if *path == absent),
-        "{refused}"
-    );
+    assert!(matches!(&refused, StoreError::Io { path, .. } if *path == absent), "{refused}");
     let refused = Repository::open(parent.path(), options.clone()).unwrap_err();
-    assert_eq!(
-        refused,
-        StoreError::NotARepository {
-            folder: parent.path().to_owned()
-        }
-    );
+    assert_eq!(refused, StoreError::NotARepository { folder: parent.path().to_owned() });
 
     drop(open(&absent));
     Repository::open(&absent, options).unwrap();
@@ -60,10 +44,7 @@ fn a_start_that_was_interrupted_is_continued() {
             File::create(folder.path().join(name)).unwrap();
         }
         drop(open(folder.path()));
-        assert_eq!(
-            fs::read_to_string(folder.path().join("version")).unwrap(),
-            "bowline repository 1\n"
-        );
+        assert_eq!(fs::read_to_string(folder.path().join("version")).unwrap(), "bowline repository 1\n");
     }
 }
 
@@ -71,11 +52,9 @@ fn a_start_that_was_interrupted_is_continued() {
 fn a_repository_of_another_version_says_which() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path()));
-    for (text, found) in [
-        ("bowline repository 2\n", "bowline repository 2"),
-        ("", ""),
-        ("\u{fffd}", "\u{fffd}"),
-    ] {
+    for (text, found) in
+        [("bowline repository 2\n", "bowline repository 2"), ("", ""), ("\u{fffd}", "\u{fffd}")]
+    {
         fs::write(folder.path().join("version"), text).unwrap();
         let expected = StoreError::Version {
             folder: folder.path().to_owned(),
@@ -137,24 +116,15 @@ fn an_index_with_any_page_overwritten_is_an_error_and_not_a_panic() {
 fn a_block_that_rots_on_the_disk_is_named_when_reads_are_verified() {
     let folder = tempfile::tempdir().unwrap();
     let (rotten, sound) = (block(1, 1000), block(2, 1000));
-    open(folder.path())
-        .blocks()
-        .put_many(&[rotten.clone(), sound.clone()])
-        .unwrap();
+    open(folder.path()).blocks().put_many(&[rotten.clone(), sound.clone()]).unwrap();
     let pack = folder.path().join("blocks/00000001.pack");
     let mut bytes = fs::read(&pack).unwrap();
     bytes[500] ^= 1;
     fs::write(&pack, bytes).unwrap();
 
-    let options = OpenOptions {
-        verify_reads: true,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions { verify_reads: true, ..OpenOptions::default() };
     let store = Repository::open(folder.path(), options).unwrap().blocks();
-    let expected = StoreError::CorruptBlock {
-        block: Box::new(*rotten.hash()),
-        path: pack,
-    };
+    let expected = StoreError::CorruptBlock { block: Box::new(*rotten.hash()), path: pack };
     assert_eq!(store.get(rotten.hash()), Err(expected.clone()));
     assert!(expected.to_string().contains(&rotten.cid().to_string()));
     assert_eq!(store.get(sound.hash()), Ok(Some(sound.into_data())));
@@ -172,16 +142,8 @@ fn a_pack_cut_short_behind_our_back_names_the_block() {
     let store = open(folder.path()).blocks();
     store.put(&lost).unwrap();
     let pack = folder.path().join("blocks/00000001.pack");
-    File::options()
-        .write(true)
-        .open(&pack)
-        .unwrap()
-        .set_len(600)
-        .unwrap();
-    let expected = StoreError::CorruptBlock {
-        block: Box::new(*lost.hash()),
-        path: pack,
-    };
+    File::options().write(true).open(&pack).unwrap().set_len(600).unwrap();
+    let expected = StoreError::CorruptBlock { block: Box::new(*lost.hash()), path: pack };
     assert_eq!(store.get(lost.hash()), Err(expected));
 }
 
@@ -198,17 +160,9 @@ fn a_folder_that_may_not_be_written_is_read_only() {
     let mut permissions = fs::metadata(folder.path().join("lock")).unwrap().permissions();
     permissions.set_readonly(true);
     fs::set_permissions(folder.path().join("lock"), permissions).unwrap();
-    let may_write_anyway = File::options()
-        .write(true)
-        .open(folder.path().join("lock"))
-        .is_ok();
+    let may_write_anyway = File::options().write(true).open(folder.path().join("lock")).is_ok();
     if !may_write_anyway {
-        assert_eq!(
-            refusal(folder.path()),
-            StoreError::ReadOnly {
-                folder: folder.path().to_owned()
-            }
-        );
+        assert_eq!(refusal(folder.path()), StoreError::ReadOnly { folder: folder.path().to_owned() });
     }
 }
 
@@ -220,28 +174,18 @@ fn writes_until_the_disk_is_full() {
     };
     let folder = Path::new(&folder);
     let len = std::env::var("BOWLINE_STORE_BLOCK_LEN").unwrap().parse().unwrap();
-    let per_batch = std::env::var("BOWLINE_STORE_BATCH")
-        .unwrap()
-        .parse::<u64>()
-        .unwrap();
+    let per_batch = std::env::var("BOWLINE_STORE_BATCH").unwrap().parse::<u64>().unwrap();
     let repository = open(folder);
     let store = repository.blocks();
     let mut stored = 0;
     let error = loop {
-        let blocks: Vec<_> = (stored..stored + per_batch)
-            .map(|seed| block(seed, len))
-            .collect();
+        let blocks: Vec<_> = (stored..stored + per_batch).map(|seed| block(seed, len)).collect();
         match store.put_many(&blocks) {
             Ok(_) => stored += per_batch,
             Err(error) => break error,
         }
     };
-    assert_eq!(
-        error,
-        StoreError::Full {
-            folder: folder.to_owned()
-        }
-    );
+    assert_eq!(error, StoreError::Full { folder: folder.to_owned() });
     assert!(stored > 0);
     for block in (0..stored).map(|seed| block(seed, len)) {
         match store.get(block.hash()) {
@@ -265,20 +209,11 @@ fn fill(folder: &Path, file_kib: u64, block_len: u64, batch: u64) -> u64 {
     // Without the trap the signal for too long files ends the process.
     let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", file_kib * 2);
     let mut shell = Command::new("sh");
-    shell
-        .args(["-c", &script, "sh"])
-        .arg(test.get_program())
-        .args(test.get_args());
+    shell.args(["-c", &script, "sh"]).arg(test.get_program()).args(test.get_args());
     shell.env(CHILD_FOLDER, folder);
-    shell
-        .env("BOWLINE_STORE_BLOCK_LEN", block_len.to_string())
-        .env("BOWLINE_STORE_BATCH", batch.to_string());
+    shell.env("BOWLINE_STORE_BLOCK_LEN", block_len.to_string()).env("BOWLINE_STORE_BATCH", batch.to_string());
     let output = shell.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     fs::read_to_string(folder.join("key")).unwrap().parse().unwrap()
 }
 
@@ -299,8 +234,5 @@ fn a_disk_that_fills_up_with_the_index_tears_nothing_and_is_read_on() {
     let store = open(folder.path()).blocks();
     // The batch that failed may have reached the pack, and the large block after it.
     let held = list(&*store).len() as u64;
-    assert!(
-        (stored..=stored + 501).contains(&held),
-        "{held} held, {stored} acknowledged"
-    );
+    assert!((stored..=stored + 501).contains(&held), "{held} held, {stored} acknowledged");
 }

@@ -19,11 +19,7 @@ fn with_every_store(test: impl Fn(&dyn BlockStore)) {
     test(&MemoryStore::new());
     for durability in [Durability::Synced, Durability::Buffered] {
         let folder = tempfile::tempdir().unwrap();
-        let options = OpenOptions {
-            durability,
-            segment_bytes: 10_000,
-            ..OpenOptions::default()
-        };
+        let options = OpenOptions { durability, segment_bytes: 10_000, ..OpenOptions::default() };
         test(&*Repository::open(folder.path(), options).unwrap().blocks());
     }
 }
@@ -36,13 +32,7 @@ fn a_block_comes_back_as_it_was_put() {
         assert_eq!(store.size(block.hash()), Ok(None));
         assert_eq!(store.has(block.hash()), Ok(false));
 
-        assert_eq!(
-            store.put(&block),
-            Ok(PutReport {
-                new_blocks: 1,
-                new_bytes: 3000
-            })
-        );
+        assert_eq!(store.put(&block), Ok(PutReport { new_blocks: 1, new_bytes: 3000 }));
         assert_eq!(store.get(block.hash()), Ok(Some(block.data().clone())));
         assert_eq!(store.size(block.hash()), Ok(Some(3000)));
         assert_eq!(store.has(block.hash()), Ok(true));
@@ -54,21 +44,9 @@ fn a_block_put_twice_is_stored_once() {
     with_every_store(|store| {
         let (a, b) = (block(1, 100), block(2, 200));
         let report = store.put_many(&[a.clone(), b.clone(), a.clone()]).unwrap();
-        assert_eq!(
-            report,
-            PutReport {
-                new_blocks: 2,
-                new_bytes: 300
-            }
-        );
+        assert_eq!(report, PutReport { new_blocks: 2, new_bytes: 300 });
         assert_eq!(store.put_many(&[b, a]), Ok(PutReport::default()));
-        assert_eq!(
-            store.usage(),
-            Ok(Usage {
-                blocks: 2,
-                bytes: 300
-            })
-        );
+        assert_eq!(store.usage(), Ok(Usage { blocks: 2, bytes: 300 }));
     });
 }
 
@@ -88,9 +66,7 @@ fn the_empty_block_and_the_longest_digest_are_blocks_like_others() {
         let empty = VerifiedBlock::sha2_256(codec::RAW, Bytes::new()).unwrap();
         let long = VerifiedBlock::new(codec::RAW, HashAlgorithm::Sha2_512, Bytes::from_static(b"x")).unwrap();
         let identity = VerifiedBlock::new(codec::RAW, HashAlgorithm::Identity, vec![7; 64].into()).unwrap();
-        store
-            .put_many(&[empty.clone(), long.clone(), identity.clone()])
-            .unwrap();
+        store.put_many(&[empty.clone(), long.clone(), identity.clone()]).unwrap();
         assert_eq!(store.get(empty.hash()), Ok(Some(Bytes::new())));
         assert_eq!(store.size(empty.hash()), Ok(Some(0)));
         assert_eq!(store.get(long.hash()), Ok(Some(long.into_data())));
@@ -118,13 +94,7 @@ fn a_deleted_block_is_gone_and_can_be_put_again() {
         assert_eq!(store.get(a.hash()), Ok(None));
         assert_eq!(store.usage(), Ok(Usage::default()));
 
-        assert_eq!(
-            store.put(&a),
-            Ok(PutReport {
-                new_blocks: 1,
-                new_bytes: 100
-            })
-        );
+        assert_eq!(store.put(&a), Ok(PutReport { new_blocks: 1, new_bytes: 100 }));
         assert_eq!(store.get(a.hash()), Ok(Some(a.into_data())));
     });
 }
@@ -180,21 +150,14 @@ fn threads_put_the_same_blocks_and_none_is_lost_or_counted_twice() {
                     let blocks = &blocks;
                     scope.spawn(move || {
                         let mine = blocks.iter().cycle().skip(thread * 15).take(45);
-                        mine.map(|block| store.put(block).unwrap().new_blocks)
-                            .sum::<usize>()
+                        mine.map(|block| store.put(block).unwrap().new_blocks).sum::<usize>()
                     })
                 })
                 .collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(new, 60);
-        assert_eq!(
-            store.usage(),
-            Ok(Usage {
-                blocks: 60,
-                bytes: 30_000
-            })
-        );
+        assert_eq!(store.usage(), Ok(Usage { blocks: 60, bytes: 30_000 }));
         assert_eq!(list(store).len(), 60);
     });
 }
@@ -203,10 +166,7 @@ fn threads_put_the_same_blocks_and_none_is_lost_or_counted_twice() {
 fn a_capped_memory_store_refuses_a_batch_whole() {
     let store = MemoryStore::with_cap(250);
     let (a, b) = (block(1, 100), block(2, 200));
-    assert_eq!(
-        store.put_many(&[a.clone(), b.clone()]),
-        Err(StoreError::CapReached { cap: 250 })
-    );
+    assert_eq!(store.put_many(&[a.clone(), b.clone()]), Err(StoreError::CapReached { cap: 250 }));
     assert_eq!(store.usage(), Ok(Usage::default()));
     store.put(&b).unwrap();
     assert_eq!(store.put(&b), Ok(PutReport::default()));
@@ -219,11 +179,7 @@ fn a_capped_memory_store_refuses_a_batch_whole() {
 fn a_repository_keeps_blocks_roots_and_values_when_it_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     let kept = block(1, 5000);
-    let root = Root {
-        cid: *kept.cid(),
-        added: 1_700_000_000,
-        name: "photos".to_owned(),
-    };
+    let root = Root { cid: *kept.cid(), added: 1_700_000_000, name: "photos".to_owned() };
     {
         let repository = open(folder.path());
         repository.blocks().put(&kept).unwrap();
@@ -231,10 +187,7 @@ fn a_repository_keeps_blocks_roots_and_values_when_it_is_closed() {
         repository.set_value("peers/a", b"1").unwrap();
     }
     let repository = open(folder.path());
-    assert_eq!(
-        repository.blocks().get(kept.hash()),
-        Ok(Some(kept.data().clone()))
-    );
+    assert_eq!(repository.blocks().get(kept.hash()), Ok(Some(kept.data().clone())));
     assert_eq!(repository.roots(), Ok(vec![root]));
     assert_eq!(repository.value("peers/a"), Ok(Some(Bytes::from_static(b"1"))));
     assert_eq!(repository.key_path(), folder.path().join("key"));
@@ -248,12 +201,7 @@ fn roots_are_listed_oldest_first_and_replaced_by_cid() {
     repository.add_root(&a, 200, "a").unwrap();
     repository.add_root(&b, 100, "").unwrap();
     let names = |repository: &Repository| -> Vec<(Cid, String)> {
-        repository
-            .roots()
-            .unwrap()
-            .into_iter()
-            .map(|root| (root.cid, root.name))
-            .collect()
+        repository.roots().unwrap().into_iter().map(|root| (root.cid, root.name)).collect()
     };
     assert_eq!(names(&repository), [(b, String::new()), (a, "a".to_owned())]);
 
@@ -271,12 +219,7 @@ fn values_are_found_by_key_and_by_prefix() {
     for key in ["peer/b", "peer/a", "peers", "other"] {
         repository.set_value(key, key.as_bytes()).unwrap();
     }
-    let keys: Vec<String> = repository
-        .values("peer/")
-        .unwrap()
-        .into_iter()
-        .map(|(key, _)| key)
-        .collect();
+    let keys: Vec<String> = repository.values("peer/").unwrap().into_iter().map(|(key, _)| key).collect();
     assert_eq!(keys, ["peer/a", "peer/b"]);
     assert_eq!(repository.remove_value("peer/a"), Ok(true));
     assert_eq!(repository.remove_value("peer/a"), Ok(false));
@@ -287,35 +230,20 @@ fn values_are_found_by_key_and_by_prefix() {
 fn names_keys_and_values_have_limits() {
     let folder = tempfile::tempdir().unwrap();
     let repository = open(folder.path());
-    let too_long = |what, max| {
-        Err(StoreError::TooLong {
-            what,
-            len: max + 1,
-            max,
-        })
-    };
+    let too_long = |what, max| Err(StoreError::TooLong { what, len: max + 1, max });
     let long_key = "k".repeat(MAX_KEY_LEN + 1);
     assert_eq!(repository.set_value(&long_key, b""), too_long("key", MAX_KEY_LEN));
     assert_eq!(repository.set_value(&long_key[1..], b""), Ok(()));
     let long_value = vec![0; MAX_VALUE_LEN + 1];
-    assert_eq!(
-        repository.set_value("k", &long_value),
-        too_long("value", MAX_VALUE_LEN)
-    );
+    assert_eq!(repository.set_value("k", &long_value), too_long("value", MAX_VALUE_LEN));
     let name = "n".repeat(4097);
-    assert_eq!(
-        repository.add_root(block(1, 1).cid(), 0, &name),
-        too_long("name of a root", 4096)
-    );
+    assert_eq!(repository.add_root(block(1, 1).cid(), 0, &name), too_long("name of a root", 4096));
 }
 
 #[test]
 fn compaction_gives_the_space_of_deleted_blocks_back() {
     let folder = tempfile::tempdir().unwrap();
-    let options = OpenOptions {
-        segment_bytes: 100_000,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions { segment_bytes: 100_000, ..OpenOptions::default() };
     let repository = Repository::open(folder.path(), options.clone()).unwrap();
     let store = repository.blocks();
     let blocks: Vec<_> = (0..100).map(|seed| block(seed, 5000)).collect();
@@ -345,12 +273,7 @@ fn pack_bytes(repository: &Repository) -> u64 {
     let packs = fs::read_dir(repository.folder().join("blocks")).unwrap();
     packs
         .map(|entry| entry.unwrap())
-        .filter(|entry| {
-            entry
-                .path()
-                .extension()
-                .is_some_and(|extension| extension == "pack")
-        })
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "pack"))
         .map(|entry| entry.metadata().unwrap().len())
         .sum()
 }

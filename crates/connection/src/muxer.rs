@@ -17,10 +17,7 @@ pub struct PendingMuxer {
 
 impl PendingMuxer {
     pub(crate) fn new(dialer: Dialer) -> Self {
-        Self {
-            dialer,
-            input: BytesMut::new(),
-        }
+        Self { dialer, input: BytesMut::new() }
     }
 
     /// Takes the plaintext of a record. Once the peer has agreed, gives what followed its answer: the first bytes for
@@ -30,10 +27,7 @@ impl PendingMuxer {
     ///
     /// When the peer refuses or breaks the rules: the connection cannot go on.
     pub fn handle_input(&mut self, plaintext: &[u8]) -> Result<Option<Bytes>, UpgradeError> {
-        let failed = |source| UpgradeError::Negotiation {
-            stage: Stage::MuxerSelect,
-            source,
-        };
+        let failed = |source| UpgradeError::Negotiation { stage: Stage::MuxerSelect, source };
         self.negotiate(plaintext).map_err(failed)
     }
 

@@ -20,11 +20,7 @@ pub(crate) struct Observation {
 
 impl Observation {
     pub(crate) fn new(now: Instant) -> Self {
-        Self {
-            tap: None,
-            now,
-            seen: 0,
-        }
+        Self { tap: None, now, seen: 0 }
     }
 
     pub(crate) fn set_tap(&mut self, tap: Option<Box<dyn Tap>>) {

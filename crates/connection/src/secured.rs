@@ -126,22 +126,7 @@ impl Secured {
 
 impl From<Upgraded> for Secured {
     fn from(upgraded: Upgraded) -> Self {
-        let Upgraded {
-            peer,
-            session,
-            sealer,
-            opener,
-            pending_muxer,
-            ..
-        } = upgraded;
-        Self {
-            peer,
-            cipher: Cipher {
-                sealer,
-                opener,
-                pending_muxer,
-            },
-            session,
-        }
+        let Upgraded { peer, session, sealer, opener, pending_muxer, .. } = upgraded;
+        Self { peer, cipher: Cipher { sealer, opener, pending_muxer }, session }
     }
 }

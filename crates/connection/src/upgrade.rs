@@ -48,12 +48,7 @@ impl UpgradeConfig {
     /// The default settings with an identity.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
-        Self {
-            identity,
-            yamux: yamux::Config::default(),
-            timeout: UPGRADE_TIMEOUT,
-            inline_muxer: true,
-        }
+        Self { identity, yamux: yamux::Config::default(), timeout: UPGRADE_TIMEOUT, inline_muxer: true }
     }
 
     fn muxers(&self) -> &'static [&'static str] {
@@ -90,14 +85,8 @@ pub struct Upgrade {
 }
 
 enum Phase {
-    Select {
-        negotiation: Negotiation,
-        handshake: Handshake,
-    },
-    Handshake {
-        role: yamux::Role,
-        handshake: Handshake,
-    },
+    Select { negotiation: Negotiation, handshake: Handshake },
+    Handshake { role: yamux::Role, handshake: Handshake },
     Muxer(Box<Muxing>),
     Upgraded(Box<Upgraded>),
     Over,
@@ -130,10 +119,7 @@ impl Upgrade {
         queue_messages(&mut outgoing, || dialer.poll_message());
         // Only one protocol is offered, so the handshake need not wait for the answer.
         queue_handshake(&mut outgoing, &mut handshake);
-        let phase = Phase::Select {
-            negotiation: Negotiation::Dialer(dialer),
-            handshake,
-        };
+        let phase = Phase::Select { negotiation: Negotiation::Dialer(dialer), handshake };
         Self::new(now, config, phase, outgoing)
     }
 
@@ -141,24 +127,14 @@ impl Upgrade {
     #[must_use]
     pub fn listener(now: Instant, config: &UpgradeConfig, seed: [u8; 32]) -> Self {
         let handshake = Handshake::responder(&config.identity, None, config.muxers(), seed);
-        let phase = Phase::Select {
-            negotiation: Negotiation::Listener(Listener::new()),
-            handshake,
-        };
+        let phase = Phase::Select { negotiation: Negotiation::Listener(Listener::new()), handshake };
         Self::new(now, config, phase, Outgoing::new())
     }
 
     fn new(now: Instant, config: &UpgradeConfig, phase: Phase, outgoing: Outgoing) -> Self {
         let deadline = now.checked_add(config.timeout);
         let observation = Observation::new(now);
-        Self {
-            phase,
-            outgoing,
-            yamux: config.yamux.clone(),
-            deadline,
-            timeout: config.timeout,
-            observation,
-        }
+        Self { phase, outgoing, yamux: config.yamux.clone(), deadline, timeout: config.timeout, observation }
     }
 
     /// Observes the upgrade.
@@ -186,8 +162,7 @@ impl Upgrade {
         }
         let some = out.len() > before;
         if some {
-            self.observation
-                .observe(Direction::Sent, Layer::Socket, &out[before..]);
+            self.observation.observe(Direction::Sent, Layer::Socket, &out[before..]);
         }
         some
     }
@@ -227,10 +202,7 @@ impl Upgrade {
         if self.poll_timeout().is_none_or(|deadline| now < deadline) {
             return Ok(());
         }
-        let error = UpgradeError::TimedOut {
-            stage: self.stage(),
-            after: self.timeout,
-        };
+        let error = UpgradeError::TimedOut { stage: self.stage(), after: self.timeout };
         self.phase = Phase::Failed(error.clone());
         Err(error)
     }
@@ -279,14 +251,9 @@ impl Upgrade {
     fn step(&mut self, now: Instant, input: &mut BytesMut) -> Result<bool, UpgradeError> {
         match &mut self.phase {
             Phase::Select { negotiation, .. } => {
-                let failed = |source| UpgradeError::Negotiation {
-                    stage: Stage::SecuritySelect,
-                    source,
-                };
+                let failed = |source| UpgradeError::Negotiation { stage: Stage::SecuritySelect, source };
                 let before = self.observation.before(input);
-                let agreed = negotiation
-                    .handle_input(input, &mut self.outgoing)
-                    .map_err(failed);
+                let agreed = negotiation.handle_input(input, &mut self.outgoing).map_err(failed);
                 self.observation.taken(Layer::Negotiation, before, input);
                 let agreed = agreed?;
                 if let Some(role) = agreed {
@@ -325,22 +292,11 @@ impl Upgrade {
         role: yamux::Role,
         established: Established,
     ) -> Result<(), UpgradeError> {
-        let Established {
-            peer,
-            mut sealer,
-            opener,
-            muxer,
-            ..
-        } = established;
+        let Established { peer, mut sealer, opener, muxer, .. } = established;
         let inlined = matches!(muxer, MuxerChoice::Inlined(_));
         if !inlined && role == yamux::Role::Server {
-            let muxing = Muxing {
-                peer,
-                sealer,
-                opener,
-                listener: Listener::new(),
-                plaintext: BytesMut::new(),
-            };
+            let muxing =
+                Muxing { peer, sealer, opener, listener: Listener::new(), plaintext: BytesMut::new() };
             self.phase = Phase::Muxer(Box::new(muxing));
             return Ok(());
         }
@@ -354,14 +310,7 @@ impl Upgrade {
             Some(PendingMuxer::new(dialer))
         };
         let session = yamux::Session::new(now, role, self.yamux.clone());
-        let upgraded = Upgraded {
-            peer,
-            session,
-            sealer,
-            opener,
-            pending_muxer,
-            inlined,
-        };
+        let upgraded = Upgraded { peer, session, sealer, opener, pending_muxer, inlined };
         self.phase = Phase::Upgraded(Box::new(upgraded));
         Ok(())
     }
@@ -373,18 +322,12 @@ impl Upgrade {
         let opened = muxing.opener.open(input)?;
         let progress = opened.is_some();
         if let Some(plaintext) = opened {
-            self.observation
-                .observe(Direction::Received, Layer::Record, &plaintext);
+            self.observation.observe(Direction::Received, Layer::Record, &plaintext);
             muxing.plaintext.unsplit(plaintext);
         }
         let agreed = muxing.negotiate()?;
         while let Some(message) = muxing.listener.poll_message() {
-            seal(
-                &mut self.outgoing,
-                &mut self.observation,
-                &mut muxing.sealer,
-                &message,
-            )?;
+            seal(&mut self.outgoing, &mut self.observation, &mut muxing.sealer, &message)?;
         }
         if agreed {
             self.finish_muxer(now)?;
@@ -396,26 +339,11 @@ impl Upgrade {
         let Phase::Muxer(muxing) = std::mem::replace(&mut self.phase, Phase::Over) else {
             return Ok(());
         };
-        let Muxing {
-            peer,
-            sealer,
-            opener,
-            plaintext,
-            ..
-        } = *muxing;
+        let Muxing { peer, sealer, opener, plaintext, .. } = *muxing;
         let mut session = yamux::Session::new(now, yamux::Role::Server, self.yamux.clone());
         // spec: mss/no-byte-loss-after-select — frames may have come in the record of the proposal.
-        session
-            .handle_input(now, plaintext.freeze())
-            .map_err(UpgradeError::Session)?;
-        let upgraded = Upgraded {
-            peer,
-            session,
-            sealer,
-            opener,
-            pending_muxer: None,
-            inlined: false,
-        };
+        session.handle_input(now, plaintext.freeze()).map_err(UpgradeError::Session)?;
+        let upgraded = Upgraded { peer, session, sealer, opener, pending_muxer: None, inlined: false };
         self.phase = Phase::Upgraded(Box::new(upgraded));
         Ok(())
     }
@@ -426,10 +354,7 @@ impl Muxing {
     fn negotiate(&mut self) -> Result<bool, UpgradeError> {
         let supported = |name: &str| name == YAMUX.as_str();
         let heard = self.listener.handle_input(&mut self.plaintext, &supported);
-        let failed = |source| UpgradeError::Negotiation {
-            stage: Stage::MuxerSelect,
-            source,
-        };
+        let failed = |source| UpgradeError::Negotiation { stage: Stage::MuxerSelect, source };
         let agreed = heard.map_err(failed)?.is_some();
         if agreed {
             self.listener.accept();
@@ -478,8 +403,6 @@ impl Negotiation {
 
 impl std::fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upgrade")
-            .field("stage", &self.stage())
-            .finish_non_exhaustive()
+        f.debug_struct("Upgrade").field("stage", &self.stage()).finish_non_exhaustive()
     }
 }

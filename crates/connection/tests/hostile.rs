@@ -39,10 +39,7 @@ fn nothing_but_noise_is_spoken_in_the_clear() {
         "/libp2p/simultaneous-connect",
     ];
     at_listener.handle_input(now, &mut messages(&proposals)).unwrap();
-    assert_eq!(
-        texts(&flight(&mut at_listener)),
-        [HEADER, "na", "na", "na", "na", "na", "na"]
-    );
+    assert_eq!(texts(&flight(&mut at_listener)), [HEADER, "na", "na", "na", "na", "na", "na"]);
     at_listener.handle_input(now, &mut messages(&["/noise"])).unwrap();
     assert_eq!(texts(&flight(&mut at_listener)), ["/noise"]);
 }
@@ -57,16 +54,8 @@ fn a_wrong_peer_is_named_and_sees_nothing_but_the_first_flight() {
     let mut first = flight(&mut at_dialer);
     assert_eq!(first.len(), messages(&[HEADER, "/noise"]).len() + 34);
     at_listener.handle_input(now, &mut first).unwrap();
-    let error = at_dialer
-        .handle_input(now, &mut flight(&mut at_listener))
-        .unwrap_err();
-    assert_eq!(
-        error,
-        UpgradeError::WrongPeer {
-            expected,
-            actual: bob().peer_id()
-        }
-    );
+    let error = at_dialer.handle_input(now, &mut flight(&mut at_listener)).unwrap_err();
+    assert_eq!(error, UpgradeError::WrongPeer { expected, actual: bob().peer_id() });
     assert_eq!(error.stage(), Stage::Handshake);
     assert!(flight(&mut at_dialer).is_empty(), "message 3 was never made");
     assert!(at_dialer.poll_upgraded(now).is_none());
@@ -76,12 +65,8 @@ fn a_wrong_peer_is_named_and_sees_nothing_but_the_first_flight() {
 #[test]
 fn garbage_at_each_stage_of_a_listener_ends_it_with_that_stage() {
     let now = start();
-    for garbage in [
-        &b"GET / HTTP/1.1\r\n\r\n"[..],
-        b"\x07/noise\n",
-        b"\x16\x03\x01\x02\x00\x01\x00",
-        b"\x00",
-    ] {
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x07/noise\n", b"\x16\x03\x01\x02\x00\x01\x00", b"\x00"]
+    {
         let mut upgrade = listener(now, true);
         let mut input = BytesMut::from(garbage);
         // The first byte of each is the length of a message: all of it must be there to be judged.
@@ -101,15 +86,8 @@ fn garbage_at_each_stage_of_a_listener_ends_it_with_that_stage() {
         let mut input = messages(&[HEADER, "/noise"]);
         input.extend_from_slice(garbage);
         let error = upgrade.handle_input(now, &mut input).unwrap_err();
-        assert!(
-            matches!(error, UpgradeError::Handshake(_)),
-            "{garbage:?}: {error}"
-        );
-        assert_eq!(
-            texts(&flight(&mut upgrade)),
-            [HEADER, "/noise"],
-            "no message 2, and no other security"
-        );
+        assert!(matches!(error, UpgradeError::Handshake(_)), "{garbage:?}: {error}");
+        assert_eq!(texts(&flight(&mut upgrade)), [HEADER, "/noise"], "no message 2, and no other security");
         let again = upgrade.handle_input(now, &mut messages(&["/tls/1.0.0"]));
         assert_eq!(again, Err(error), "the error stays");
     }
@@ -118,13 +96,7 @@ fn garbage_at_each_stage_of_a_listener_ends_it_with_that_stage() {
     third.extend_from_slice(&puppet.seal(&[b"\x07/yamux\n"]));
     let error = upgrade.handle_input(now, &mut third).unwrap_err();
     let source = NegotiationError::WrongHeader;
-    assert_eq!(
-        error,
-        UpgradeError::Negotiation {
-            stage: Stage::MuxerSelect,
-            source
-        }
-    );
+    assert_eq!(error, UpgradeError::Negotiation { stage: Stage::MuxerSelect, source });
 }
 
 #[test]
@@ -151,19 +123,9 @@ fn garbage_at_each_stage_of_a_dialer_ends_it_with_that_stage() {
 fn a_peer_without_noise_is_refused_with_what_was_offered() {
     let now = start();
     let mut upgrade = dialer(now, true);
-    let error = upgrade
-        .handle_input(now, &mut messages(&[HEADER, "na"]))
-        .unwrap_err();
-    let source = NegotiationError::Refused {
-        offered: vec![bowline_connection::NOISE],
-    };
-    assert_eq!(
-        error,
-        UpgradeError::Negotiation {
-            stage: Stage::SecuritySelect,
-            source
-        }
-    );
+    let error = upgrade.handle_input(now, &mut messages(&[HEADER, "na"])).unwrap_err();
+    let source = NegotiationError::Refused { offered: vec![bowline_connection::NOISE] };
+    assert_eq!(error, UpgradeError::Negotiation { stage: Stage::SecuritySelect, source });
 }
 
 // spec: noise/tampered-msg3
@@ -178,10 +140,7 @@ fn a_message_3_with_any_byte_changed_ends_the_upgrade() {
         let mut changed = third.clone();
         changed[position] ^= 1;
         let error = upgrade.handle_input(now, &mut changed).unwrap_err();
-        assert!(matches!(
-            error,
-            UpgradeError::Handshake(HandshakeError::Message { message: 3, .. })
-        ));
+        assert!(matches!(error, UpgradeError::Handshake(HandshakeError::Message { message: 3, .. })));
         assert!(flight(&mut upgrade).is_empty(), "byte {position}");
         assert!(upgrade.poll_upgraded(now).is_none());
     }
@@ -193,37 +152,22 @@ fn a_peer_with_other_muxers_only_is_refused_in_both_roles() {
     let now = start();
     let no_common = UpgradeError::Handshake(HandshakeError::NoCommonMuxer);
     let mut at_listener = listener(now, true);
-    let mut hello = Handshake::initiator(
-        &Identity::new(&carol(), [7; 32]),
-        None,
-        &["/mplex/6.7.0"],
-        [8; 32],
-    );
+    let mut hello = Handshake::initiator(&Identity::new(&carol(), [7; 32]), None, &["/mplex/6.7.0"], [8; 32]);
     let mut wire = messages(&[HEADER, "/noise"]);
     assert!(hello.poll_transmit(&mut wire));
     at_listener.handle_input(now, &mut wire).unwrap();
     let mut answer = flight(&mut at_listener).split_off(messages(&[HEADER, "/noise"]).len());
-    assert_eq!(
-        hello.handle_input(&mut answer).unwrap_err(),
-        HandshakeError::NoCommonMuxer
-    );
+    assert_eq!(hello.handle_input(&mut answer).unwrap_err(), HandshakeError::NoCommonMuxer);
 
     let mut at_dialer = Upgrade::dialer(now, &config(&alice(), true), None, [0x1e; 32]);
     let mut first = flight(&mut at_dialer).split_off(messages(&[HEADER, "/noise"]).len());
-    let mut responder = Handshake::responder(
-        &Identity::new(&carol(), [7; 32]),
-        None,
-        &["/mplex/6.7.0"],
-        [8; 32],
-    );
+    let mut responder =
+        Handshake::responder(&Identity::new(&carol(), [7; 32]), None, &["/mplex/6.7.0"], [8; 32]);
     responder.handle_input(&mut first).unwrap();
     let mut wire = messages(&[HEADER, "/noise"]);
     assert!(responder.poll_transmit(&mut wire));
     assert_eq!(at_dialer.handle_input(now, &mut wire), Err(no_common));
-    assert!(
-        flight(&mut at_dialer).is_empty(),
-        "no message 3, and no negotiation instead"
-    );
+    assert!(flight(&mut at_dialer).is_empty(), "no message 3, and no negotiation instead");
 }
 
 // spec: inline/no-partial-bytes, noise/coalesced
@@ -234,10 +178,7 @@ fn frames_that_come_with_message_3_are_not_lost() {
     let (mut puppet, mut third) = Puppet::dial(now, &mut upgrade, &[YAMUX]);
     third.extend_from_slice(&puppet.seal(&[&PING, DATA]));
     upgrade.handle_input(now, &mut third).unwrap();
-    assert!(
-        !third.is_empty(),
-        "ciphertext behind the handshake is left to the caller"
-    );
+    assert!(!third.is_empty(), "ciphertext behind the handshake is left to the caller");
     let mut secured = Secured::from(upgrade.poll_upgraded(now).unwrap());
     secured.handle_ciphertext(now, &mut third).unwrap();
     assert_eq!(received(now, &mut secured).as_deref(), Some(&b"hello"[..]));
@@ -286,9 +227,7 @@ fn another_muxer_is_refused_and_yamux_is_taken() {
     third.extend_from_slice(&puppet.seal(&[&messages(&[HEADER, "/mplex/6.7.0"])]));
     upgrade.handle_input(now, &mut third).unwrap();
     assert!(upgrade.poll_upgraded(now).is_none());
-    upgrade
-        .handle_input(now, &mut puppet.seal(&[&messages(&[YAMUX])]))
-        .unwrap();
+    upgrade.handle_input(now, &mut puppet.seal(&[&messages(&[YAMUX])])).unwrap();
     let answer = puppet.open(flight(&mut upgrade));
     assert_eq!(answer.len(), 3, "a record each");
     assert_eq!(texts(&answer.concat()), [HEADER, "na", YAMUX]);
@@ -320,10 +259,7 @@ fn a_bad_record_during_the_choice_of_the_muxer_ends_the_upgrade() {
     };
     assert_eq!(ends(&tampered), UpgradeError::Record(CipherError::NotAuthentic));
     assert_eq!(ends(&replayed), UpgradeError::Record(CipherError::NotAuthentic));
-    assert_eq!(
-        ends(&short),
-        UpgradeError::Record(CipherError::TooShort { len: 0 })
-    );
+    assert_eq!(ends(&short), UpgradeError::Record(CipherError::TooShort { len: 0 }));
 }
 
 #[test]
@@ -344,9 +280,7 @@ fn a_dialer_reads_the_answer_to_its_muxer_before_any_frame() {
     assert!(!secured.cipher.awaits_muxer());
     // A listener's streams have even ids.
     let frame = b"\0\0\0\x01\0\0\0\x02\0\0\0\x02hi";
-    secured
-        .handle_ciphertext(now, &mut puppet.seal(&[frame]))
-        .unwrap();
+    secured.handle_ciphertext(now, &mut puppet.seal(&[frame])).unwrap();
     assert_eq!(received(now, &mut secured).as_deref(), Some(&b"hi"[..]));
 }
 
@@ -358,9 +292,7 @@ fn frames_in_the_record_of_the_answer_are_not_lost() {
     let mut secured = Secured::from(upgrade.poll_upgraded(now).unwrap());
     let mut whole = messages(&[HEADER, YAMUX]);
     whole.extend_from_slice(b"\0\0\0\x01\0\0\0\x02\0\0\0\x02hi");
-    secured
-        .handle_ciphertext(now, &mut puppet.seal(&[&whole]))
-        .unwrap();
+    secured.handle_ciphertext(now, &mut puppet.seal(&[&whole])).unwrap();
     assert_eq!(received(now, &mut secured).as_deref(), Some(&b"hi"[..]));
 }
 
@@ -368,12 +300,8 @@ fn frames_in_the_record_of_the_answer_are_not_lost() {
 #[test]
 fn a_muxer_that_is_not_agreed_to_ends_the_connection() {
     let now = start();
-    let refused = NegotiationError::Refused {
-        offered: vec![bowline_connection::YAMUX],
-    };
-    let unexpected = NegotiationError::UnexpectedAnswer {
-        proposed: bowline_connection::YAMUX,
-    };
+    let refused = NegotiationError::Refused { offered: vec![bowline_connection::YAMUX] };
+    let unexpected = NegotiationError::UnexpectedAnswer { proposed: bowline_connection::YAMUX };
     let frames_first = NegotiationError::NoNewline;
     for (plaintext, error) in [
         (messages(&[HEADER, "na"]), refused),
@@ -387,11 +315,7 @@ fn a_muxer_that_is_not_agreed_to_ends_the_connection() {
         let mut input = puppet.seal(&[&plaintext, DATA]);
         let ended = ConnectionError::Muxer(error);
         assert_eq!(secured.handle_ciphertext(now, &mut input), Err(ended.clone()));
-        assert_eq!(
-            secured.handle_ciphertext(now, &mut input),
-            Err(ended),
-            "no frame is accepted after it"
-        );
+        assert_eq!(secured.handle_ciphertext(now, &mut input), Err(ended), "no frame is accepted after it");
         assert_eq!(received(now, &mut secured), None);
     }
 }
@@ -418,15 +342,13 @@ fn what_an_unknown_peer_may_send_is_bounded() {
     let mut unknown = listener(start(), true);
     let mut header = Some(messages(&[HEADER]).to_vec());
     let long = "x".repeat(1000);
-    let fed = read_until_the_end(&mut unknown, || {
-        header.take().unwrap_or_else(|| messages(&[&long]).to_vec())
-    });
+    let fed =
+        read_until_the_end(&mut unknown, || header.take().unwrap_or_else(|| messages(&[&long]).to_vec()));
     assert!(fed <= bound, "{fed}");
     let mut silent_in_handshake = listener(start(), true);
     let mut select = Some(messages(&[HEADER, "/noise"]).to_vec());
-    let fed = read_until_the_end(&mut silent_in_handshake, || {
-        select.take().unwrap_or_else(|| vec![0x20; 100])
-    });
+    let fed =
+        read_until_the_end(&mut silent_in_handshake, || select.take().unwrap_or_else(|| vec![0x20; 100]));
     assert!(fed <= bound, "{fed}");
 }
 

@@ -17,27 +17,19 @@ struct Recorder(Seen);
 
 impl Tap for Recorder {
     fn observe(&mut self, now: Instant, direction: Direction, layer: Layer, bytes: &[u8]) {
-        self.0
-            .lock()
-            .unwrap()
-            .push((now, direction, layer, bytes.to_vec()));
+        self.0.lock().unwrap().push((now, direction, layer, bytes.to_vec()));
     }
 }
 
 fn observed(upgrade: Upgrade) -> (Upgrade, Seen) {
     let seen = Seen::default();
-    (
-        upgrade.with_tap(Some(Box::new(Recorder(Arc::clone(&seen))))),
-        seen,
-    )
+    (upgrade.with_tap(Some(Box::new(Recorder(Arc::clone(&seen))))), seen)
 }
 
 /// Everything of one layer and direction, joined.
 fn all(seen: &Seen, direction: Direction, layer: Layer) -> Vec<u8> {
     let seen = seen.lock().unwrap();
-    let pieces = seen
-        .iter()
-        .filter(|(_, way, on, _)| (*way, *on) == (direction, layer));
+    let pieces = seen.iter().filter(|(_, way, on, _)| (*way, *on) == (direction, layer));
     pieces.flat_map(|(_, _, _, bytes)| bytes.clone()).collect()
 }
 
@@ -63,10 +55,7 @@ fn every_layer_is_seen_once_and_whole_however_the_bytes_arrive() {
     let select = messages(&[HEADER, "/noise"]).len();
     for (direction, whole) in [(Direction::Received, &sent_there), (Direction::Sent, &sent_back)] {
         assert_eq!(all(&seen, direction, Layer::Socket), **whole);
-        assert_eq!(
-            texts(&all(&seen, direction, Layer::Negotiation)),
-            [HEADER, "/noise"]
-        );
+        assert_eq!(texts(&all(&seen, direction, Layer::Negotiation)), [HEADER, "/noise"]);
         assert_eq!(texts(&all(&seen, direction, Layer::Record)), [HEADER, YAMUX]);
         let handshake = all(&seen, direction, Layer::Handshake);
         assert_eq!(handshake, whole[select..select + handshake.len()]);

@@ -54,10 +54,7 @@ fn the_first_application_byte_arrives_with_the_second_flight_of_the_dialer() {
         let mut answer = flight(&mut at_listener);
         let mut at_listener = Secured::from(at_listener.poll_upgraded(now).expect("two flights are enough"));
         at_listener.handle_ciphertext(now, &mut second).unwrap();
-        assert_eq!(
-            received(now, &mut at_listener).as_deref(),
-            Some(&b"first byte"[..])
-        );
+        assert_eq!(received(now, &mut at_listener).as_deref(), Some(&b"first byte"[..]));
 
         send(now, &mut at_listener, b"answer");
         answer.extend_from_slice(&records(now, &mut at_listener));
@@ -72,20 +69,14 @@ fn the_muxer_is_inlined_when_both_can_and_negotiated_otherwise() {
     let now = start();
     for (dialer_inlines, listener_inlines) in [(true, true), (true, false), (false, true), (false, false)] {
         let (mut at_dialer, mut at_listener) = (dialer(now, dialer_inlines), listener(now, listener_inlines));
-        at_listener
-            .handle_input(now, &mut flight(&mut at_dialer))
-            .unwrap();
-        at_dialer
-            .handle_input(now, &mut flight(&mut at_listener))
-            .unwrap();
+        at_listener.handle_input(now, &mut flight(&mut at_dialer)).unwrap();
+        at_dialer.handle_input(now, &mut flight(&mut at_listener)).unwrap();
         let mut second = flight(&mut at_dialer);
         let lens = record_lens(&second);
         at_listener.handle_input(now, &mut second).unwrap();
         let answer = flight(&mut at_listener);
-        let (at_dialer, at_listener) = (
-            at_dialer.poll_upgraded(now).unwrap(),
-            at_listener.poll_upgraded(now).unwrap(),
-        );
+        let (at_dialer, at_listener) =
+            (at_dialer.poll_upgraded(now).unwrap(), at_listener.poll_upgraded(now).unwrap());
         let inlined = dialer_inlines && listener_inlines;
         assert_eq!((at_dialer.inlined, at_listener.inlined), (inlined, inlined));
         assert_eq!(at_dialer.pending_muxer.is_some(), !inlined);
@@ -107,14 +98,7 @@ fn both_ends_know_each_other() {
 #[test]
 fn equal_seeds_give_equal_bytes_and_other_seeds_others() {
     let now = start();
-    let with = |seed| {
-        flight(&mut Upgrade::dialer(
-            now,
-            &config(&alice(), true),
-            None,
-            [seed; 32],
-        ))
-    };
+    let with = |seed| flight(&mut Upgrade::dialer(now, &config(&alice(), true), None, [seed; 32]));
     assert_eq!(with(1), with(1));
     assert_ne!(with(1), with(2));
 }
@@ -138,9 +122,7 @@ fn the_upgrade_has_15_seconds_whatever_its_stage() {
     assert_eq!(UPGRADE_TIMEOUT, Duration::from_secs(15));
     let silent = listener(now, true);
     let mut in_handshake = listener(now, true);
-    in_handshake
-        .handle_input(now, &mut flight(&mut dialer(now, true)))
-        .unwrap();
+    in_handshake.handle_input(now, &mut flight(&mut dialer(now, true))).unwrap();
     let mut in_muxer = listener(now, false);
     let (_, mut third) = common::Puppet::dial(now, &mut in_muxer, &[]);
     in_muxer.handle_input(now, &mut third).unwrap();
@@ -152,22 +134,11 @@ fn the_upgrade_has_15_seconds_whatever_its_stage() {
         (unanswered, Stage::SecuritySelect),
     ] {
         assert_eq!(upgrade.poll_timeout(), Some(late));
-        assert_eq!(
-            upgrade.handle_timeout(late - Duration::from_millis(1)),
-            Ok(()),
-            "early is no-op"
-        );
-        let timed_out = UpgradeError::TimedOut {
-            stage,
-            after: UPGRADE_TIMEOUT,
-        };
+        assert_eq!(upgrade.handle_timeout(late - Duration::from_millis(1)), Ok(()), "early is no-op");
+        let timed_out = UpgradeError::TimedOut { stage, after: UPGRADE_TIMEOUT };
         assert_eq!(upgrade.handle_timeout(late), Err(timed_out.clone()));
         assert_eq!(timed_out.stage(), stage);
-        assert_eq!(
-            upgrade.handle_timeout(late),
-            Err(timed_out.clone()),
-            "the error stays"
-        );
+        assert_eq!(upgrade.handle_timeout(late), Err(timed_out.clone()), "the error stays");
         assert_eq!(upgrade.handle_input(late, &mut BytesMut::new()), Err(timed_out));
         assert_eq!(upgrade.poll_timeout(), None);
         assert!(upgrade.poll_upgraded(late).is_none());
@@ -189,13 +160,7 @@ fn a_byte_every_second_does_not_move_the_deadline() {
             break error;
         }
     };
-    assert_eq!(
-        end,
-        UpgradeError::TimedOut {
-            stage: Stage::SecuritySelect,
-            after: UPGRADE_TIMEOUT
-        }
-    );
+    assert_eq!(end, UpgradeError::TimedOut { stage: Stage::SecuritySelect, after: UPGRADE_TIMEOUT });
     assert_eq!(now - begin, UPGRADE_TIMEOUT);
 }
 
@@ -203,10 +168,7 @@ fn a_byte_every_second_does_not_move_the_deadline() {
 fn any_timeout_can_be_configured() {
     let now = start();
     for timeout in [Duration::ZERO, Duration::MAX] {
-        let config = UpgradeConfig {
-            timeout,
-            ..config(&bob(), true)
-        };
+        let config = UpgradeConfig { timeout, ..config(&bob(), true) };
         let mut upgrade = Upgrade::listener(now, &config, [1; 32]);
         assert_eq!(upgrade.handle_timeout(now).is_err(), timeout.is_zero());
     }
@@ -216,12 +178,8 @@ fn any_timeout_can_be_configured() {
 fn a_finished_upgrade_has_no_deadline_and_takes_no_input() {
     let now = start();
     let (mut at_dialer, mut at_listener) = (dialer(now, true), listener(now, true));
-    at_listener
-        .handle_input(now, &mut flight(&mut at_dialer))
-        .unwrap();
-    at_dialer
-        .handle_input(now, &mut flight(&mut at_listener))
-        .unwrap();
+    at_listener.handle_input(now, &mut flight(&mut at_dialer)).unwrap();
+    at_dialer.handle_input(now, &mut flight(&mut at_listener)).unwrap();
     assert_eq!(at_dialer.poll_timeout(), None);
     assert_eq!(at_dialer.handle_timeout(now + UPGRADE_TIMEOUT), Ok(()));
     let mut records = BytesMut::from(&b"ciphertext"[..]);
@@ -236,27 +194,11 @@ fn a_finished_upgrade_has_no_deadline_and_takes_no_input() {
 fn the_end_of_the_link_names_the_stage_that_it_cut_short() {
     let now = start();
     let mut upgrade = dialer(now, true);
-    assert_eq!(
-        upgrade.handle_end(),
-        UpgradeError::Ended {
-            stage: Stage::SecuritySelect
-        }
-    );
+    assert_eq!(upgrade.handle_end(), UpgradeError::Ended { stage: Stage::SecuritySelect });
     let mut upgrade = listener(now, true);
-    upgrade
-        .handle_input(now, &mut flight(&mut dialer(now, true)))
-        .unwrap();
-    assert_eq!(
-        upgrade.handle_end(),
-        UpgradeError::Ended {
-            stage: Stage::Handshake
-        }
-    );
-    assert_eq!(
-        upgrade.handle_input(now, &mut BytesMut::new()),
-        Err(upgrade.handle_end()),
-        "the error stays"
-    );
+    upgrade.handle_input(now, &mut flight(&mut dialer(now, true))).unwrap();
+    assert_eq!(upgrade.handle_end(), UpgradeError::Ended { stage: Stage::Handshake });
+    assert_eq!(upgrade.handle_input(now, &mut BytesMut::new()), Err(upgrade.handle_end()), "the error stays");
 }
 
 /// One direction of a link that delivers in pieces.

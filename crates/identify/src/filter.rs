@@ -78,11 +78,7 @@ pub(crate) fn to_send(addrs: &[Multiaddr], own: PeerId, remote: &Multiaddr) -> V
     }
     // A stable sort: among equals the caller's order stands.
     ranked.sort_by_key(|(reach, not_tcp, _)| (*reach, *not_tcp));
-    ranked
-        .into_iter()
-        .map(|(_, _, bare)| bare)
-        .take(MAX_ADDRESSES)
-        .collect()
+    ranked.into_iter().map(|(_, _, bare)| bare).take(MAX_ADDRESSES).collect()
 }
 
 fn is_tcp(addr: &Multiaddr) -> bool {
@@ -100,12 +96,7 @@ pub(crate) struct Keeper<'a> {
 
 impl<'a> Keeper<'a> {
     pub(crate) fn new(peer: PeerId, remote_addr: &Multiaddr, skipped: &'a mut Skipped) -> Self {
-        Self {
-            peer,
-            remote: remote_reach(remote_addr),
-            kept: Vec::new(),
-            skipped,
-        }
+        Self { peer, remote: remote_reach(remote_addr), kept: Vec::new(), skipped }
     }
 
     /// Judges one address in binary form.

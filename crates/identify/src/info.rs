@@ -82,22 +82,14 @@ impl Info {
         let key = key_status(message.public_key.as_deref(), peer);
         // spec: identify/rx-wrong-key, push/wrong-key
         let trusted = key != KeyStatus::Foreign;
-        let envelope = message
-            .signed_peer_record
-            .as_deref()
-            .filter(|envelope| !envelope.is_empty());
-        let record = envelope
-            .and_then(|envelope| open_record(envelope, peer))
-            .filter(|_| trusted);
+        let envelope = message.signed_peer_record.as_deref().filter(|envelope| !envelope.is_empty());
+        let record = envelope.and_then(|envelope| open_record(envelope, peer)).filter(|_| trusted);
         skipped.record_refused = envelope.is_some() && record.is_none();
 
         let mut keeper = Keeper::new(peer, remote_addr, &mut skipped);
         match &record {
             Some(record) => record.addresses.iter().for_each(|addr| keeper.offer(addr)),
-            None if trusted => message
-                .listen_addrs
-                .iter()
-                .for_each(|bytes| keeper.offer_bytes(bytes)),
+            None if trusted => message.listen_addrs.iter().for_each(|bytes| keeper.offer_bytes(bytes)),
             None => {}
         }
         let listen_addrs = keeper.into_kept();
@@ -135,10 +127,7 @@ impl Info {
         }
         // spec: envelope/rx-old-seq
         let held = self.record.as_ref().map(|record| record.seq);
-        let outdated = push
-            .record
-            .as_ref()
-            .is_some_and(|record| held.is_some_and(|held| record.seq < held));
+        let outdated = push.record.as_ref().is_some_and(|record| held.is_some_and(|held| record.seq < held));
         if !outdated {
             self.record = push.record.or(self.record.take());
             if !push.listen_addrs.is_empty() {

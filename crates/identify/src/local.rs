@@ -50,15 +50,9 @@ pub struct Encoded {
 #[must_use]
 pub fn encode(local: &Local<'_>) -> Encoded {
     let own = local.keypair.peer_id();
-    let protocols: Vec<&str> = local
-        .protocols
-        .iter()
-        .copied()
-        .filter(|id| is_sendable(id))
-        .collect();
-    let (protocol_count, base) = largest_fitting(protocols.len().min(MAX_PROTOCOLS), |count| {
-        message(local, &protocols[..count])
-    });
+    let protocols: Vec<&str> = local.protocols.iter().copied().filter(|id| is_sendable(id)).collect();
+    let (protocol_count, base) =
+        largest_fitting(protocols.len().min(MAX_PROTOCOLS), |count| message(local, &protocols[..count]));
     let addrs = filter::to_send(&local.listen_addrs, own, &local.remote_addr);
     let (address_count, message) =
         largest_fitting(addrs.len(), |count| with_addresses(&base, local, &addrs[..count]));
@@ -91,11 +85,7 @@ fn message(local: &Local<'_>, protocols: &[&str]) -> Identify {
 
 fn with_addresses(base: &Identify, local: &Local<'_>, addrs: &[Multiaddr]) -> Identify {
     let record = local.record_seq.filter(|_| !addrs.is_empty()).map(|seq| {
-        let record = PeerRecord {
-            peer_id: local.keypair.peer_id(),
-            seq,
-            addresses: addrs.to_vec(),
-        };
+        let record = PeerRecord { peer_id: local.keypair.peer_id(), seq, addresses: addrs.to_vec() };
         Bytes::from(record.seal(local.keypair).to_protobuf())
     });
     Identify {

@@ -75,8 +75,7 @@ impl Receiver {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        self.take(bytes)
-            .inspect_err(|error| self.error = Some(error.clone()))
+        self.take(bytes).inspect_err(|error| self.error = Some(error.clone()))
     }
 
     /// The peer closed its side: what it told.
@@ -111,9 +110,7 @@ impl Receiver {
             }
             // spec: identify/rx-unknown-field, identify/rx-empty-message, push/garbage
             let merged = self.merged.merge(frame);
-            merged.map_err(|error| ReceiveError::Malformed {
-                reason: error.to_string(),
-            })?;
+            merged.map_err(|error| ReceiveError::Malformed { reason: error.to_string() })?;
         }
         Ok(())
     }

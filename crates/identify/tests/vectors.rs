@@ -26,12 +26,7 @@ fn bytes(value: &Value) -> Bytes {
 }
 
 fn strings(value: &Value) -> Vec<String> {
-    value
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|text| text.as_str().unwrap().to_owned())
-        .collect()
+    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
 fn public() -> Multiaddr {
@@ -48,10 +43,7 @@ fn the_full_message_decodes_to_the_vector() {
 
     assert_eq!(info.key, KeyStatus::Matches);
     assert_eq!(info.agent.as_deref(), decoded["agentVersion"].as_str());
-    assert_eq!(
-        info.protocol_version.as_deref(),
-        decoded["protocolVersion"].as_str()
-    );
+    assert_eq!(info.protocol_version.as_deref(), decoded["protocolVersion"].as_str());
     assert_eq!(info.protocols, strings(&decoded["protocols"]));
     let addrs: Vec<_> = info.listen_addrs.iter().map(Multiaddr::to_string).collect();
     assert_eq!(addrs, strings(&decoded["listenAddrs"]));
@@ -85,10 +77,7 @@ fn the_partial_push_decodes_to_the_vector() {
     receiver.handle_input(bytes(&vector["wire_hex"])).unwrap();
     let push = receiver.finish().unwrap();
     assert_eq!(push.protocols, strings(&vector["decoded"]["protocols"]));
-    assert_eq!(
-        (push.key, push.agent, push.listen_addrs),
-        (KeyStatus::Absent, None, vec![])
-    );
+    assert_eq!((push.key, push.agent, push.listen_addrs), (KeyStatus::Absent, None, vec![]));
 }
 
 #[test]
@@ -105,9 +94,6 @@ fn both_deployed_records_certify_their_addresses() {
         receiver.handle_input(wire.freeze()).unwrap();
         let info = receiver.finish().unwrap();
         assert_eq!(info.record.as_ref().unwrap().peer_id, keypair().peer_id(), "{id}");
-        assert_eq!(
-            info.listen_addrs,
-            ["/ip4/192.0.2.1/tcp/4001".parse::<Multiaddr>().unwrap()]
-        );
+        assert_eq!(info.listen_addrs, ["/ip4/192.0.2.1/tcp/4001".parse::<Multiaddr>().unwrap()]);
     }
 }

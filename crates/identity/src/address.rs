@@ -23,9 +23,7 @@ pub fn with_peer_id(addr: Multiaddr, peer: PeerId) -> Multiaddr {
         addr.pop();
     }
     let peer = multiaddr::PeerId::from_bytes(&peer.to_bytes());
-    addr.with(Protocol::P2p(peer.expect(
-        "multiaddr takes every identity and sha2-256 multihash that we do",
-    )))
+    addr.with(Protocol::P2p(peer.expect("multiaddr takes every identity and sha2-256 multihash that we do")))
 }
 
 /// The address without `/p2p` at its end, and the peer that stood there.
@@ -104,18 +102,11 @@ mod tests {
 
     #[test]
     fn an_id_that_no_peer_can_have_stays_and_can_be_replaced() {
-        let short = [
-            &[0x04, 127, 0, 0, 1, 0x06, 0x0f, 0xa1, 0xa5, 0x03, 5, 0x12, 3][..],
-            &[7; 3],
-        ]
-        .concat();
+        let short = [&[0x04, 127, 0, 0, 1, 0x06, 0x0f, 0xa1, 0xa5, 0x03, 5, 0x12, 3][..], &[7; 3]].concat();
         let short = Multiaddr::try_from(short).unwrap();
         assert_eq!(split_peer_id(&short), (short.clone(), None));
         let peer = Keypair::from_ed25519_seed([1; 32]).peer_id();
-        assert_eq!(
-            with_peer_id(short, peer),
-            with_peer_id(addr("/ip4/127.0.0.1/tcp/4001"), peer)
-        );
+        assert_eq!(with_peer_id(short, peer), with_peer_id(addr("/ip4/127.0.0.1/tcp/4001"), peer));
     }
 
     #[test]
@@ -129,12 +120,7 @@ mod tests {
 
     #[test]
     fn places_are_told_apart() {
-        let loopback = [
-            "/ip4/127.0.0.9/tcp/1",
-            "/ip6/::1/tcp/1",
-            "/memory/1",
-            "/ip6/::ffff:127.0.0.1/tcp/1",
-        ];
+        let loopback = ["/ip4/127.0.0.9/tcp/1", "/ip6/::1/tcp/1", "/memory/1", "/ip6/::ffff:127.0.0.1/tcp/1"];
         let private = [
             "/ip4/10.1.2.3/tcp/1",
             "/ip4/192.168.1.1/tcp/1",

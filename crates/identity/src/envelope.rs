@@ -94,21 +94,11 @@ impl SignedEnvelope {
         }
         protobuf::check(bytes, &FIELDS)?;
         let wire = Wire::decode(bytes).map_err(|_| EnvelopeError::Malformed)?;
-        let purpose = purposes
-            .iter()
-            .find(|(_, payload_type)| *payload_type == wire.payload_type);
+        let purpose = purposes.iter().find(|(_, payload_type)| *payload_type == wire.payload_type);
         let (domain, payload_type) = purpose.ok_or(EnvelopeError::PayloadType)?;
         let signer = PublicKey::from_protobuf(&wire.public_key)?;
-        signer.verify(
-            &signed_bytes(domain, payload_type, &wire.payload),
-            &wire.signature,
-        )?;
-        Ok(Self {
-            signer,
-            payload_type: wire.payload_type,
-            payload: wire.payload,
-            signature: wire.signature,
-        })
+        signer.verify(&signed_bytes(domain, payload_type, &wire.payload), &wire.signature)?;
+        Ok(Self { signer, payload_type: wire.payload_type, payload: wire.payload, signature: wire.signature })
     }
 
     /// The encoded envelope.

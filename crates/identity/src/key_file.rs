@@ -44,10 +44,7 @@ pub enum KeyFileError {
 /// than [`MAX_PRIVATE_KEY`] bytes and one are read.
 pub fn read(path: &Path) -> Result<Keypair, KeyFileError> {
     let bytes = read_bounded(path).map_err(|error| io_error(path, &error))?;
-    Keypair::from_protobuf(&bytes).map_err(|source| KeyFileError::Key {
-        path: path.to_owned(),
-        source,
-    })
+    Keypair::from_protobuf(&bytes).map_err(|source| KeyFileError::Key { path: path.to_owned(), source })
 }
 
 /// Writes a key so that only its owner can read it, also where a file with other rights was there before.
@@ -65,11 +62,7 @@ pub fn write(path: &Path, keypair: &Keypair) -> Result<(), KeyFileError> {
 }
 
 fn io_error(path: &Path, error: &io::Error) -> KeyFileError {
-    KeyFileError::Io {
-        path: path.to_owned(),
-        kind: error.kind(),
-        message: error.to_string(),
-    }
+    KeyFileError::Io { path: path.to_owned(), kind: error.kind(), message: error.to_string() }
 }
 
 fn read_bounded(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -152,11 +145,7 @@ mod tests {
         write(&path, &keypair(3)).unwrap();
         assert_eq!(read(&path).unwrap().peer_id(), keypair(3).peer_id());
         assert_eq!(fs::read(&path).unwrap(), *keypair(3).to_protobuf());
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            1,
-            "nothing is left beside it"
-        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[cfg(unix)]
@@ -212,13 +201,7 @@ mod tests {
         assert!(matches!(write(&path, &keypair(3)), Err(KeyFileError::Io { .. })));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let nameless = write(Path::new(".."), &keypair(3)).unwrap_err();
-        assert!(matches!(
-            nameless,
-            KeyFileError::Io {
-                kind: io::ErrorKind::InvalidInput,
-                ..
-            }
-        ));
+        assert!(matches!(nameless, KeyFileError::Io { kind: io::ErrorKind::InvalidInput, .. }));
     }
 
     #[test]
@@ -233,9 +216,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         File::create(&path).unwrap().set_len(1 << 30).unwrap();
-        let source = KeyError::TooLarge {
-            len: MAX_PRIVATE_KEY + 1,
-        };
+        let source = KeyError::TooLarge { len: MAX_PRIVATE_KEY + 1 };
         assert_eq!(read(&path).unwrap_err(), KeyFileError::Key { path, source });
     }
 
@@ -244,17 +225,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let missing = read(&path).unwrap_err();
-        assert!(matches!(
-            missing,
-            KeyFileError::Io {
-                kind: io::ErrorKind::NotFound,
-                ..
-            }
-        ));
-        assert!(
-            missing.to_string().contains(&*path.to_string_lossy()),
-            "{missing}"
-        );
+        assert!(matches!(missing, KeyFileError::Io { kind: io::ErrorKind::NotFound, .. }));
+        assert!(missing.to_string().contains(&*path.to_string_lossy()), "{missing}");
         fs::write(&path, b"no key").unwrap();
         let broken = read(&path).unwrap_err();
         assert!(matches!(broken, KeyFileError::Key { .. }));

@@ -52,10 +52,7 @@ impl Keypair {
 
     fn from_ed25519(key: SigningKey) -> Self {
         let public = PublicKey::from_ed25519(key.verifying_key());
-        Self {
-            secret: Arc::new(Secret::Ed25519(Box::new(key))),
-            public,
-        }
+        Self { secret: Arc::new(Secret::Ed25519(Box::new(key))), public }
     }
 
     /// Reads a private key in the form that Kubo and go-libp2p save.
@@ -91,17 +88,12 @@ impl Keypair {
     /// 64 bytes are the seed and the public key; 96 repeat the public key, and both copies must be right.
     // spec: peerid/ed25519-64-and-96
     fn parse_ed25519(data: &[u8]) -> Result<Self, KeyError> {
-        let (seed, copies) = data
-            .split_first_chunk()
-            .ok_or(KeyError::Invalid(KeyType::Ed25519))?;
+        let (seed, copies) = data.split_first_chunk().ok_or(KeyError::Invalid(KeyType::Ed25519))?;
         if copies.len() != PUBLIC_KEY_LENGTH && copies.len() != 2 * PUBLIC_KEY_LENGTH {
             return Err(KeyError::Invalid(KeyType::Ed25519));
         }
         let key = SigningKey::from_bytes(seed);
-        if copies
-            .chunks(PUBLIC_KEY_LENGTH)
-            .any(|copy| copy != key.verifying_key().as_bytes())
-        {
+        if copies.chunks(PUBLIC_KEY_LENGTH).any(|copy| copy != key.verifying_key().as_bytes()) {
             return Err(KeyError::Mismatch);
         }
         Ok(Self::from_ed25519(key))
@@ -113,10 +105,7 @@ impl Keypair {
         let key =
             k256::ecdsa::SigningKey::from_slice(data).map_err(|_| KeyError::Invalid(KeyType::Secp256k1))?;
         let public = PublicKey::from_secp256k1(*key.verifying_key());
-        Ok(Self {
-            secret: Arc::new(Secret::Secp256k1(key)),
-            public,
-        })
+        Ok(Self { secret: Arc::new(Secret::Secp256k1(key)), public })
     }
 
     /// An ECPrivateKey of SEC 1, which is what implementations write where the specification says PKIX.
@@ -125,20 +114,14 @@ impl Keypair {
         let key = p256::SecretKey::from_sec1_der(data).map_err(|_| KeyError::Invalid(KeyType::Ecdsa))?;
         let key = p256::ecdsa::SigningKey::from(key);
         let public = PublicKey::from_ecdsa(*key.verifying_key());
-        Ok(Self {
-            secret: Arc::new(Secret::Ecdsa(key)),
-            public,
-        })
+        Ok(Self { secret: Arc::new(Secret::Ecdsa(key)), public })
     }
 
     /// An RSAPrivateKey of PKCS #1.
     #[cfg(feature = "rsa")]
     fn parse_rsa(data: &[u8]) -> Result<Self, KeyError> {
         let (key, public) = crate::rsa::SecretKey::from_der(data)?;
-        Ok(Self {
-            secret: Arc::new(Secret::Rsa(Box::new(key))),
-            public: PublicKey::from_rsa(public),
-        })
+        Ok(Self { secret: Arc::new(Secret::Rsa(Box::new(key))), public: PublicKey::from_rsa(public) })
     }
 
     /// The form that Kubo and go-libp2p save: a protobuf message, not encrypted.
@@ -153,13 +136,7 @@ impl Keypair {
             #[cfg(feature = "rsa")]
             Secret::Rsa(key) => (WireType::Rsa, wiped(key.as_der())),
         };
-        Zeroizing::new(
-            WireKey {
-                r#type: kind.into(),
-                data,
-            }
-            .encode_to_vec(),
-        )
+        Zeroizing::new(WireKey { r#type: kind.into(), data }.encode_to_vec())
     }
 
     /// The public half.
@@ -197,13 +174,9 @@ impl Keypair {
 
 /// Decodes a key message whose bytes, the key's among them, are wiped when the message is dropped.
 fn decode(bytes: Zeroizing<Vec<u8>>) -> Result<WireKey, KeyError> {
-    let mut wire = WireKey {
-        r#type: ABSENT_TYPE,
-        data: Bytes::new(),
-    };
+    let mut wire = WireKey { r#type: ABSENT_TYPE, data: Bytes::new() };
     // The decoder takes slices of what it is given, so the secret is not copied.
-    wire.merge(Bytes::from_owner(bytes))
-        .map_err(|_| KeyError::Malformed)?;
+    wire.merge(Bytes::from_owner(bytes)).map_err(|_| KeyError::Malformed)?;
     Ok(wire)
 }
 
@@ -214,16 +187,12 @@ fn wiped(secret: &[u8]) -> Bytes {
 
 #[cfg(feature = "ecdsa")]
 fn ecdsa_der(key: &p256::ecdsa::SigningKey) -> Zeroizing<Vec<u8>> {
-    p256::SecretKey::from(key)
-        .to_sec1_der()
-        .expect("a valid key has an encoding")
+    p256::SecretKey::from(key).to_sec1_der().expect("a valid key has an encoding")
 }
 
 impl fmt::Debug for Keypair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keypair")
-            .field("public", &self.public)
-            .finish_non_exhaustive()
+        f.debug_struct("Keypair").field("public", &self.public).finish_non_exhaustive()
     }
 }
 
@@ -243,10 +212,7 @@ mod tests {
     fn what_is_printed_of_a_key_holds_nothing_secret() {
         let keypair = Keypair::from_ed25519_seed([0x5a; 32]);
         let id = keypair.peer_id();
-        assert_eq!(
-            format!("{keypair:?}"),
-            format!("Keypair {{ public: PublicKey(Ed25519, {id}), .. }}")
-        );
+        assert_eq!(format!("{keypair:?}"), format!("Keypair {{ public: PublicKey(Ed25519, {id}), .. }}"));
     }
 
     #[test]

@@ -73,9 +73,7 @@ impl PeerId {
         } else {
             (SHA2_256, Sha256::digest(encoded).to_vec())
         };
-        Self {
-            multihash: Multihash::wrap(code, &digest).expect("42 bytes hold either digest"),
-        }
+        Self { multihash: Multihash::wrap(code, &digest).expect("42 bytes hold either digest") }
     }
 
     /// Reads a peer id in its binary form, a multihash.
@@ -94,16 +92,11 @@ impl PeerId {
             SHA2_256 => digest.len() == SHA2_256_LEN,
             _ => false,
         };
-        let hash = PeerIdError::Hash {
-            code,
-            len: digest.len(),
-        };
+        let hash = PeerIdError::Hash { code, len: digest.len() };
         if !legal {
             return Err(hash);
         }
-        Multihash::wrap(code, digest)
-            .map(|multihash| Self { multihash })
-            .map_err(|_| hash)
+        Multihash::wrap(code, digest).map(|multihash| Self { multihash }).map_err(|_| hash)
     }
 
     /// The binary form, a multihash.
@@ -148,9 +141,7 @@ impl FromStr for PeerId {
 
     // spec: peerid/parse-cid-form
     fn from_str(text: &str) -> Result<Self, PeerIdError> {
-        let unknown = || PeerIdError::Text {
-            text: text.chars().take(100).collect(),
-        };
+        let unknown = || PeerIdError::Text { text: text.chars().take(100).collect() };
         if text.len() > MAX_PEER_ID_TEXT {
             return Err(unknown());
         }
@@ -223,16 +214,8 @@ mod tests {
     fn text_around_an_id_is_not_skipped() {
         let peer = Keypair::from_ed25519_seed([1; 32]).peer_id();
         let cid = peer.to_cid_string();
-        for text in [
-            format!("/ipfs/{cid}"),
-            format!("{cid}/"),
-            format!(" {cid}"),
-            format!("{peer}\n"),
-        ] {
-            assert!(
-                matches!(text.parse::<PeerId>(), Err(PeerIdError::Text { .. })),
-                "{text:?}"
-            );
+        for text in [format!("/ipfs/{cid}"), format!("{cid}/"), format!(" {cid}"), format!("{peer}\n")] {
+            assert!(matches!(text.parse::<PeerId>(), Err(PeerIdError::Text { .. })), "{text:?}");
         }
         let mut bytes = multibase::decode(&cid).unwrap().1;
         bytes.push(0);
@@ -247,12 +230,7 @@ mod tests {
         assert_eq!(binary.len(), MAX_PEER_ID_TEXT);
         assert_eq!(binary.parse(), Ok(longest));
         let longer = "1".repeat(MAX_PEER_ID_TEXT + 1);
-        assert_eq!(
-            longer.parse::<PeerId>(),
-            Err(PeerIdError::Text {
-                text: "1".repeat(100)
-            })
-        );
+        assert_eq!(longer.parse::<PeerId>(), Err(PeerIdError::Text { text: "1".repeat(100) }));
     }
 
     #[test]
@@ -274,27 +252,15 @@ mod tests {
 
     #[test]
     fn malformed_ids_are_refused_with_their_reason() {
-        assert!(matches!(
-            "not a peer".parse::<PeerId>(),
-            Err(PeerIdError::Text { .. })
-        ));
+        assert!(matches!("not a peer".parse::<PeerId>(), Err(PeerIdError::Text { .. })));
         assert!(matches!("".parse::<PeerId>(), Err(PeerIdError::Text { .. })));
         assert_eq!(PeerId::from_bytes(&[]), Err(PeerIdError::Multihash));
         let long = [&[0x00, 43][..], &[7; 43]].concat();
-        assert_eq!(
-            PeerId::from_bytes(&long),
-            Err(PeerIdError::Hash { code: 0, len: 43 })
-        );
+        assert_eq!(PeerId::from_bytes(&long), Err(PeerIdError::Hash { code: 0, len: 43 }));
         let short = [&[0x12, 31][..], &[7; 31]].concat();
-        assert_eq!(
-            PeerId::from_bytes(&short),
-            Err(PeerIdError::Hash { code: 0x12, len: 31 })
-        );
+        assert_eq!(PeerId::from_bytes(&short), Err(PeerIdError::Hash { code: 0x12, len: 31 }));
         let sha1 = [&[0x11, 20][..], &[7; 20]].concat();
-        assert_eq!(
-            PeerId::from_bytes(&sha1),
-            Err(PeerIdError::Hash { code: 0x11, len: 20 })
-        );
+        assert_eq!(PeerId::from_bytes(&sha1), Err(PeerIdError::Hash { code: 0x11, len: 20 }));
         let mut trailing = Keypair::from_ed25519_seed([1; 32]).peer_id().to_bytes();
         trailing.push(0);
         assert_eq!(PeerId::from_bytes(&trailing), Err(PeerIdError::Multihash));

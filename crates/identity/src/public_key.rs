@@ -121,30 +121,22 @@ enum Inner {
 
 impl PublicKey {
     pub(crate) fn from_ed25519(key: VerifyingKey) -> Self {
-        Self {
-            inner: Inner::Ed25519(key),
-        }
+        Self { inner: Inner::Ed25519(key) }
     }
 
     #[cfg(feature = "secp256k1")]
     pub(crate) fn from_secp256k1(key: k256::ecdsa::VerifyingKey) -> Self {
-        Self {
-            inner: Inner::Secp256k1(key),
-        }
+        Self { inner: Inner::Secp256k1(key) }
     }
 
     #[cfg(feature = "ecdsa")]
     pub(crate) fn from_ecdsa(key: p256::ecdsa::VerifyingKey) -> Self {
-        Self {
-            inner: Inner::Ecdsa(key),
-        }
+        Self { inner: Inner::Ecdsa(key) }
     }
 
     #[cfg(feature = "rsa")]
     pub(crate) fn from_rsa(key: crate::rsa::PublicKey) -> Self {
-        Self {
-            inner: Inner::Rsa(key),
-        }
+        Self { inner: Inner::Rsa(key) }
     }
 
     /// The type of the key.
@@ -172,14 +164,9 @@ impl PublicKey {
         if bytes.len() > MAX_KEY {
             return Err(KeyError::TooLarge { len: bytes.len() });
         }
-        let mut wire = WireKey {
-            r#type: ABSENT_TYPE,
-            data: Bytes::new(),
-        };
+        let mut wire = WireKey { r#type: ABSENT_TYPE, data: Bytes::new() };
         wire.merge(bytes).map_err(|_| KeyError::Malformed)?;
-        Ok(Self {
-            inner: Inner::parse(key_type(wire.r#type)?, &wire.data)?,
-        })
+        Ok(Self { inner: Inner::parse(key_type(wire.r#type)?, &wire.data)? })
     }
 
     /// The canonical encoding: the type, then the key's bytes, and nothing else.
@@ -195,11 +182,7 @@ impl PublicKey {
             #[cfg(feature = "rsa")]
             Inner::Rsa(key) => (WireType::Rsa, key.as_der().to_vec()),
         };
-        WireKey {
-            r#type: kind.into(),
-            data: data.into(),
-        }
-        .encode_to_vec()
+        WireKey { r#type: kind.into(), data: data.into() }.encode_to_vec()
     }
 
     /// Checks that the holder of this key signed `message`.
@@ -219,8 +202,7 @@ impl PublicKey {
                 use k256::ecdsa::{Signature, signature::Verifier};
                 let signature = Signature::from_der(signature).map_err(|_| SignatureError)?;
                 // BIP 62 asks signers for a low S. Peers exist that sign with a high one, and all accept them.
-                key.verify(message, &signature.normalize_s())
-                    .map_err(|_| SignatureError)
+                key.verify(message, &signature.normalize_s()).map_err(|_| SignatureError)
             }
             #[cfg(feature = "ecdsa")]
             Inner::Ecdsa(key) => {
@@ -243,9 +225,7 @@ impl PublicKey {
 #[cfg(feature = "ecdsa")]
 fn ecdsa_der(key: &p256::ecdsa::VerifyingKey) -> Vec<u8> {
     use p256::pkcs8::EncodePublicKey;
-    key.to_public_key_der()
-        .expect("a valid point has an encoding")
-        .into_vec()
+    key.to_public_key_der().expect("a valid point has an encoding").into_vec()
 }
 
 /// The type that a key message names.
@@ -264,11 +244,7 @@ impl Inner {
                 let bytes = data.try_into().map_err(|_| invalid.clone())?;
                 let key = VerifyingKey::from_bytes(bytes).map_err(|_| invalid.clone())?;
                 // A key of small order makes signatures that fit any message.
-                if key.is_weak() {
-                    Err(invalid)
-                } else {
-                    Ok(Self::Ed25519(key))
-                }
+                if key.is_weak() { Err(invalid) } else { Ok(Self::Ed25519(key)) }
             }
             #[cfg(feature = "secp256k1")]
             WireType::Secp256k1 => k256::ecdsa::VerifyingKey::from_sec1_bytes(data)

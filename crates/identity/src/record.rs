@@ -13,16 +13,8 @@ use crate::{
 pub const MAX_RECORD_ADDRESSES: usize = 128;
 
 /// What is counted before a record is decoded: the entries, and the addresses within them.
-const ADDRESSES: [Limit; 2] = [
-    Limit {
-        path: &[3],
-        max: MAX_RECORD_ADDRESSES,
-    },
-    Limit {
-        path: &[3, 1],
-        max: MAX_RECORD_ADDRESSES,
-    },
-];
+const ADDRESSES: [Limit; 2] =
+    [Limit { path: &[3], max: MAX_RECORD_ADDRESSES }, Limit { path: &[3, 1], max: MAX_RECORD_ADDRESSES }];
 
 /// The purpose that deployed peers sign for.
 // spec: envelope/domain, envelope/payload-type
@@ -87,9 +79,7 @@ impl PeerRecord {
     /// [`MAX_RECORD_ADDRESSES`] and [`MAX_ENVELOPE`](crate::MAX_ENVELOPE) allow.
     #[must_use]
     pub fn seal(&self, keypair: &Keypair) -> SignedEnvelope {
-        let info = |addr: &Multiaddr| AddressInfo {
-            multiaddr: addr.to_vec().into(),
-        };
+        let info = |addr: &Multiaddr| AddressInfo { multiaddr: addr.to_vec().into() };
         let wire = Wire {
             peer_id: self.peer_id.to_bytes().into(),
             seq: self.seq,
@@ -112,21 +102,12 @@ impl PeerRecord {
         let peer_id = PeerId::from_bytes(&wire.peer_id)?;
         let signer = envelope.signer().peer_id();
         if signer != peer_id {
-            return Err(RecordError::ForeignSigner {
-                named: peer_id,
-                signer,
-            });
+            return Err(RecordError::ForeignSigner { named: peer_id, signer });
         }
-        let addresses = wire
-            .addresses
-            .iter()
-            .filter_map(|info| Multiaddr::try_from(info.multiaddr.to_vec()).ok());
+        let addresses =
+            wire.addresses.iter().filter_map(|info| Multiaddr::try_from(info.multiaddr.to_vec()).ok());
         let addresses = addresses.filter(|addr| !addr.is_empty()).collect();
-        let record = Self {
-            peer_id,
-            seq: wire.seq,
-            addresses,
-        };
+        let record = Self { peer_id, seq: wire.seq, addresses };
         Ok((record, envelope.signer().clone()))
     }
 }

@@ -40,10 +40,7 @@ impl PublicKey {
         }
         let key = info.subject_public_key.as_bytes().ok_or_else(invalid)?;
         check_public(key)?;
-        Ok(Self {
-            der: der.to_vec(),
-            key: key.to_vec(),
-        })
+        Ok(Self { der: der.to_vec(), key: key.to_vec() })
     }
 
     /// Makes the wire form from an RSAPublicKey.
@@ -53,10 +50,7 @@ impl PublicKey {
             algorithm: RSA_ENCRYPTION,
             subject_public_key: BitStringRef::from_bytes(key).map_err(|_| invalid())?,
         };
-        Ok(Self {
-            der: info.to_der().map_err(|_| invalid())?,
-            key: key.to_vec(),
-        })
+        Ok(Self { der: info.to_der().map_err(|_| invalid())?, key: key.to_vec() })
     }
 
     pub(crate) fn as_der(&self) -> &[u8] {
@@ -89,10 +83,7 @@ impl SecretKey {
         }
         let pair = RsaKeyPair::from_der(der).map_err(|_| invalid())?;
         let public = PublicKey::from_pkcs1(pair.public().as_ref())?;
-        let key = Self {
-            der: Zeroizing::new(der.to_vec()),
-            pair,
-        };
+        let key = Self { der: Zeroizing::new(der.to_vec()), pair };
         // Numbers that do not fit together pass ring's checks and make signatures that fail. That is told now.
         let trial = key.try_sign(b"trial").ok_or(KeyError::Mismatch)?;
         public.verify(b"trial", &trial).map_err(|_| KeyError::Mismatch)?;
@@ -111,9 +102,7 @@ impl SecretKey {
         let mut signature = vec![0; self.pair.public().modulus_len()];
         // Asked for by the signature of the function; PKCS #1 v1.5 draws nothing from it.
         let unused = ring::rand::SystemRandom::new();
-        self.pair
-            .sign(&RSA_PKCS1_SHA256, &unused, message, &mut signature)
-            .ok()?;
+        self.pair.sign(&RSA_PKCS1_SHA256, &unused, message, &mut signature).ok()?;
         Some(signature)
     }
 }
@@ -128,22 +117,14 @@ fn check_public(key: &[u8]) -> Result<(), KeyError> {
 // spec: peerid/reject-weak-rsa, peerid/reject-huge-rsa
 fn check_size(modulus: UintRef<'_>) -> Result<usize, KeyError> {
     let bits = bit_length(modulus.as_bytes());
-    if (RSA_MIN_BITS..=RSA_MAX_BITS).contains(&bits) {
-        Ok(bits)
-    } else {
-        Err(KeyError::RsaSize { bits })
-    }
+    if (RSA_MIN_BITS..=RSA_MAX_BITS).contains(&bits) { Ok(bits) } else { Err(KeyError::RsaSize { bits }) }
 }
 
 /// Exponents that a signature is raised to: odd, 3 or more, and short, or checking costs as much as signing.
 fn check_exponent(exponent: UintRef<'_>) -> Result<(), KeyError> {
     let bytes = exponent.as_bytes();
     let odd = bytes.last().is_some_and(|byte| byte & 1 == 1);
-    if odd && bytes != [1] && bit_length(bytes) <= MAX_EXPONENT_BITS {
-        Ok(())
-    } else {
-        Err(invalid())
-    }
+    if odd && bytes != [1] && bit_length(bytes) <= MAX_EXPONENT_BITS { Ok(()) } else { Err(invalid()) }
 }
 
 /// The length in bits of a number without leading zero bytes.

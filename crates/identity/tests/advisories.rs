@@ -24,10 +24,7 @@ fn cve_2023_39533_huge_rsa_keys_are_refused_before_they_are_computed_with() {
     }
     // From here on the message alone is too large, and is not even decoded.
     for bits in [16_384, 65_536, 500_000] {
-        assert!(
-            matches!(parse(bits), Err(KeyError::TooLarge { .. })),
-            "{bits} bits"
-        );
+        assert!(matches!(parse(bits), Err(KeyError::TooLarge { .. })), "{bits} bits");
     }
 }
 
@@ -43,11 +40,7 @@ fn cve_2023_39533_huge_exponents_are_refused_too() {
     }
     // Zero, one and an even number make no signatures; the others are longer than 33 bits.
     for refused in [&[0][..], &[1], &[1, 0, 0], &[3, 0, 0, 0, 1], &[0x7f; 256]] {
-        assert_eq!(
-            parse(refused),
-            Err(KeyError::Invalid(KeyType::Rsa)),
-            "{refused:?}"
-        );
+        assert_eq!(parse(refused), Err(KeyError::Invalid(KeyType::Rsa)), "{refused:?}");
     }
 }
 
@@ -62,20 +55,12 @@ fn rustsec_2019_0004_a_signature_that_does_not_fit_is_refused() {
         for index in 0..signature.len() {
             let mut forged = signature.clone();
             forged[index] ^= 1;
-            assert_eq!(
-                key.verify(message, &forged),
-                Err(SignatureError),
-                "{key_type}, byte {index}"
-            );
+            assert_eq!(key.verify(message, &forged), Err(SignatureError), "{key_type}, byte {index}");
         }
         for index in 0..message.len() {
             let mut other = *message;
             other[index] ^= 1;
-            assert_eq!(
-                key.verify(&other, &signature),
-                Err(SignatureError),
-                "{key_type}, byte {index}"
-            );
+            assert_eq!(key.verify(&other, &signature), Err(SignatureError), "{key_type}, byte {index}");
         }
         for len in 0..signature.len() {
             assert_eq!(
@@ -89,11 +74,7 @@ fn rustsec_2019_0004_a_signature_that_does_not_fit_is_refused() {
         let zeros = vec![0; signature.len()];
         assert_eq!(key.verify(message, &zeros), Err(SignatureError), "{key_type}");
         let other = Keypair::from_ed25519_seed([9; 32]).sign(message);
-        assert_eq!(
-            key.verify(message, &other),
-            Err(SignatureError),
-            "{key_type}, another signer"
-        );
+        assert_eq!(key.verify(message, &other), Err(SignatureError), "{key_type}, another signer");
     }
 }
 
@@ -102,10 +83,7 @@ fn rustsec_2019_0004_a_signature_that_does_not_fit_is_refused() {
 /// refused.
 #[test]
 fn rustsec_2022_0093_a_foreign_public_half_is_refused() {
-    let (ours, other) = (
-        Keypair::from_ed25519_seed([1; 32]),
-        Keypair::from_ed25519_seed([2; 32]),
-    );
+    let (ours, other) = (Keypair::from_ed25519_seed([1; 32]), Keypair::from_ed25519_seed([2; 32]));
     let seed = [1; 32];
     let half = |keypair: &Keypair| keypair.public().to_protobuf()[4..].to_vec();
     let (right, wrong) = (half(&ours), half(&other));
@@ -115,11 +93,7 @@ fn rustsec_2022_0093_a_foreign_public_half_is_refused() {
     assert_eq!(parse(&[&seed, &wrong]).unwrap_err(), KeyError::Mismatch);
     assert_eq!(parse(&[&seed, &right, &wrong]).unwrap_err(), KeyError::Mismatch);
     assert_eq!(parse(&[&seed, &wrong, &right]).unwrap_err(), KeyError::Mismatch);
-    assert_eq!(
-        parse(&[&seed, &wrong, &wrong]).unwrap_err(),
-        KeyError::Mismatch,
-        "equal is not enough"
-    );
+    assert_eq!(parse(&[&seed, &wrong, &wrong]).unwrap_err(), KeyError::Mismatch, "equal is not enough");
 }
 
 #[cfg(feature = "ecdsa")]
@@ -127,17 +101,12 @@ fn rustsec_2022_0093_a_foreign_public_half_is_refused() {
 fn rustsec_2022_0093_a_foreign_public_half_of_a_p256_key_is_refused() {
     let private = common::bytes(&common::vectors("peer-ids", "keys")[0], "private");
     let foreign = common::vectors("signatures", "vectors");
-    let foreign = foreign
-        .iter()
-        .find(|vector| common::text(vector, "id") == "peerid/accept-ecdsa-p256")
-        .unwrap();
+    let foreign =
+        foreign.iter().find(|vector| common::text(vector, "id") == "peerid/accept-ecdsa-p256").unwrap();
     let point = common::bytes(foreign, "public");
     let mut mixed = private.clone();
     let at = private.len() - 65;
     mixed[at..].copy_from_slice(&point[point.len() - 65..]);
     assert!(Keypair::from_protobuf(&private).is_ok());
-    assert_eq!(
-        Keypair::from_protobuf(&mixed).unwrap_err(),
-        KeyError::Invalid(KeyType::Ecdsa)
-    );
+    assert_eq!(Keypair::from_protobuf(&mixed).unwrap_err(), KeyError::Invalid(KeyType::Ecdsa));
 }

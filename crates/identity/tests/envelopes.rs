@@ -63,15 +63,9 @@ fn both_profiles_of_a_record_are_read_and_the_deployed_one_is_written() {
 #[test]
 fn records_of_every_key_type_are_opened() {
     for keypair in keypairs() {
-        let record = PeerRecord {
-            peer_id: keypair.peer_id(),
-            ..record()
-        };
+        let record = PeerRecord { peer_id: keypair.peer_id(), ..record() };
         let envelope = record.seal(&keypair).to_protobuf();
-        assert_eq!(
-            PeerRecord::open(&envelope),
-            Ok((record, keypair.public().clone()))
-        );
+        assert_eq!(PeerRecord::open(&envelope), Ok((record, keypair.public().clone())));
     }
 }
 
@@ -99,10 +93,7 @@ fn every_truncation_of_an_envelope_is_noticed() {
 fn a_record_that_another_peer_signed_is_refused() {
     let other = Keypair::from_ed25519_seed([9; 32]);
     let envelope = record().seal(&other).to_protobuf();
-    let error = RecordError::ForeignSigner {
-        named: keypair().peer_id(),
-        signer: other.peer_id(),
-    };
+    let error = RecordError::ForeignSigner { named: keypair().peer_id(), signer: other.peer_id() };
     assert_eq!(PeerRecord::open(&envelope), Err(error));
 }
 
@@ -116,15 +107,8 @@ fn an_envelope_for_another_purpose_is_refused() {
     let wrong_domain = Err(EnvelopeError::Signature(SignatureError).into());
     assert_eq!(PeerRecord::open(&seal(DOMAIN, &[0x81, 0x06])), wrong_type);
     assert_eq!(PeerRecord::open(&seal(DOMAIN, &[])), wrong_type);
-    assert_eq!(
-        PeerRecord::open(&seal(DOMAIN, rfc_type)),
-        wrong_domain,
-        "the two forms do not mix"
-    );
-    assert_eq!(
-        PeerRecord::open(&seal("libp2p-routing-state", PAYLOAD_TYPE)),
-        wrong_domain
-    );
+    assert_eq!(PeerRecord::open(&seal(DOMAIN, rfc_type)), wrong_domain, "the two forms do not mix");
+    assert_eq!(PeerRecord::open(&seal("libp2p-routing-state", PAYLOAD_TYPE)), wrong_domain);
     assert_eq!(PeerRecord::open(&seal("", PAYLOAD_TYPE)), wrong_domain);
 }
 
@@ -148,10 +132,7 @@ fn an_envelope_with_a_field_twice_is_refused() {
         ));
     }
     let unknown = [&envelope[..], &[4 << 3 | 2, 1, 0]].concat();
-    assert!(
-        PeerRecord::open(&unknown).is_ok(),
-        "fields of a later version are left alone"
-    );
+    assert!(PeerRecord::open(&unknown).is_ok(), "fields of a later version are left alone");
 }
 
 #[test]
@@ -162,12 +143,7 @@ fn an_envelope_is_read_up_to_its_limit_and_one_byte_more_is_not() {
         SignedEnvelope::open(&sealed(vec![0; len - overhead]), &[purpose])
     };
     assert!(envelope(MAX_ENVELOPE).is_ok());
-    assert_eq!(
-        envelope(MAX_ENVELOPE + 1),
-        Err(EnvelopeError::TooLarge {
-            len: MAX_ENVELOPE + 1
-        })
-    );
+    assert_eq!(envelope(MAX_ENVELOPE + 1), Err(EnvelopeError::TooLarge { len: MAX_ENVELOPE + 1 }));
 }
 
 #[test]
@@ -176,35 +152,19 @@ fn an_envelope_of_nobody_is_refused() {
     assert_eq!(error, EnvelopeError::PayloadType.into());
     // A payload type and nothing else.
     let error = PeerRecord::open(&[0x12, 2, 3, 1]).unwrap_err();
-    assert!(
-        matches!(error, RecordError::Envelope(EnvelopeError::Key(_))),
-        "{error:?}"
-    );
+    assert!(matches!(error, RecordError::Envelope(EnvelopeError::Key(_))), "{error:?}");
 }
 
 #[test]
 fn a_record_has_at_most_128_addresses() {
     let with = |count| {
         let addresses = vec!["/ip4/192.0.2.1/tcp/4001".parse().unwrap(); count];
-        PeerRecord::open(
-            &PeerRecord {
-                addresses,
-                ..record()
-            }
-            .seal(&keypair())
-            .to_protobuf(),
-        )
+        PeerRecord::open(&PeerRecord { addresses, ..record() }.seal(&keypair()).to_protobuf())
     };
     assert_eq!(with(0).unwrap().0.addresses, []);
-    assert_eq!(
-        with(MAX_RECORD_ADDRESSES).unwrap().0.addresses.len(),
-        MAX_RECORD_ADDRESSES
-    );
+    assert_eq!(with(MAX_RECORD_ADDRESSES).unwrap().0.addresses.len(), MAX_RECORD_ADDRESSES);
     let path = &[3];
-    let error = CheckError::TooMany {
-        path,
-        max: MAX_RECORD_ADDRESSES,
-    };
+    let error = CheckError::TooMany { path, max: MAX_RECORD_ADDRESSES };
     assert_eq!(with(MAX_RECORD_ADDRESSES + 1), Err(RecordError::Check(error)));
 }
 
@@ -216,13 +176,7 @@ fn addresses_in_one_entry_are_counted_too() {
     fields.extend(entry);
     let error = PeerRecord::open(&sealed(record_message(&keypair().peer_id().to_bytes(), &fields)));
     let path = &[3, 1];
-    assert_eq!(
-        error,
-        Err(RecordError::Check(CheckError::TooMany {
-            path,
-            max: MAX_RECORD_ADDRESSES
-        }))
-    );
+    assert_eq!(error, Err(RecordError::Check(CheckError::TooMany { path, max: MAX_RECORD_ADDRESSES })));
 }
 
 #[test]
@@ -230,13 +184,7 @@ fn addresses_that_cannot_be_parsed_are_left_out() {
     let good: Multiaddr = "/ip4/192.0.2.1/tcp/4001".parse().unwrap();
     let mut fields = Vec::new();
     // Garbage, nothing, an IPv4 address that is cut off, an unassigned protocol.
-    for bytes in [
-        &[0xff, 0xff, 0xff][..],
-        &[],
-        &[0x04, 127],
-        &[0x81, 0xfe, 0xff, 0x01],
-        good.as_ref(),
-    ] {
+    for bytes in [&[0xff, 0xff, 0xff][..], &[], &[0x04, 127], &[0x81, 0xfe, 0xff, 0x01], good.as_ref()] {
         let len = u8::try_from(bytes.len()).unwrap();
         fields.extend([0x1a, len + 2, 0x0a, len]);
         fields.extend_from_slice(bytes);
@@ -254,10 +202,7 @@ fn a_record_that_names_no_peer_is_refused() {
     let empty = PeerRecord::open(&sealed(Vec::new()));
     assert_eq!(empty, Err(RecordError::PeerId(PeerIdError::Multihash)));
     // Field 1 as a number.
-    assert_eq!(
-        PeerRecord::open(&sealed(vec![0x08, 1])),
-        Err(RecordError::Malformed)
-    );
+    assert_eq!(PeerRecord::open(&sealed(vec![0x08, 1])), Err(RecordError::Malformed));
     let cut_off = PeerRecord::open(&sealed(vec![0x0a, 9, 1]));
     assert_eq!(cut_off, Err(RecordError::Check(CheckError::Truncated)));
 }

@@ -14,14 +14,8 @@ fn the_specifications_private_keys_give_its_public_keys_and_their_ids() {
         let (private, public) = (bytes(&vector, "private"), bytes(&vector, "public"));
         let key_type = key_type(&vector);
         if !is_compiled(key_type) {
-            assert_eq!(
-                PublicKey::from_protobuf(&public),
-                Err(KeyError::NotCompiled(key_type))
-            );
-            assert_eq!(
-                Keypair::from_protobuf(&private).unwrap_err(),
-                KeyError::NotCompiled(key_type)
-            );
+            assert_eq!(PublicKey::from_protobuf(&public), Err(KeyError::NotCompiled(key_type)));
+            assert_eq!(Keypair::from_protobuf(&private).unwrap_err(), KeyError::NotCompiled(key_type));
             continue;
         }
         let keypair = Keypair::from_protobuf(&private).unwrap();
@@ -42,10 +36,7 @@ fn every_text_form_of_an_id_is_parsed_and_base58_is_shown() {
             assert_eq!(text(&vector, form).parse(), Ok(peer), "{form}");
         }
         assert_eq!(peer.to_string(), text(&vector, "base58"));
-        assert_eq!(
-            format!("{peer:?}"),
-            format!("PeerId({})", text(&vector, "base58"))
-        );
+        assert_eq!(format!("{peer:?}"), format!("PeerId({})", text(&vector, "base58")));
         assert_eq!(peer.to_cid_string(), text(&vector, "base32"));
         assert_eq!(peer.to_base36_string(), text(&vector, "base36"));
         if let Some(written) = vector["text"].as_str() {
@@ -65,10 +56,7 @@ fn keys_and_signatures_of_openssl_get_the_verdict_of_their_vector() {
                 continue;
             }
             (key, "rsa-size") => {
-                assert!(
-                    matches!(key, Err(KeyError::RsaSize { bits: 1024 | 2047 })),
-                    "{id}"
-                );
+                assert!(matches!(key, Err(KeyError::RsaSize { bits: 1024 | 2047 })), "{id}");
                 continue;
             }
             (key, "unsupported-curve") => {
@@ -108,10 +96,7 @@ fn rsa_private_keys_sign_up_to_4096_bits() {
                 let keypair = keypair.unwrap();
                 assert_eq!(keypair.public().to_protobuf(), bytes(&vector, "public"));
                 // PKCS #1 v1.5 is deterministic, so both implementations make the same signature.
-                assert_eq!(
-                    keypair.sign(&bytes(&vector, "message")),
-                    bytes(&vector, "signature")
-                );
+                assert_eq!(keypair.sign(&bytes(&vector, "message")), bytes(&vector, "signature"));
             }
         }
     }
@@ -127,11 +112,7 @@ fn a_damaged_rsa_private_key_is_told_when_it_is_read() {
         // ring never uses the private exponent, so a flip within it may go unseen; what is read must then sign.
         if let Ok(keypair) = Keypair::from_protobuf(&damaged) {
             let signature = keypair.sign(b"message");
-            assert_eq!(
-                keypair.public().verify(b"message", &signature),
-                Ok(()),
-                "byte {index}"
-            );
+            assert_eq!(keypair.public().verify(b"message", &signature), Ok(()), "byte {index}");
         }
     }
 }
@@ -212,19 +193,10 @@ fn a_message_without_a_type_or_without_data_is_no_key() {
     for keypair in keypairs() {
         let (public, private) = (keypair.public().to_protobuf(), keypair.to_protobuf());
         assert_eq!(PublicKey::from_protobuf(&public[2..]), Err(KeyError::Malformed));
-        assert_eq!(
-            Keypair::from_protobuf(&private[2..]).unwrap_err(),
-            KeyError::Malformed
-        );
+        assert_eq!(Keypair::from_protobuf(&private[2..]).unwrap_err(), KeyError::Malformed);
         let key_type = keypair.public().key_type();
-        assert_eq!(
-            PublicKey::from_protobuf(&public[..2]),
-            Err(KeyError::Invalid(key_type))
-        );
-        assert_eq!(
-            Keypair::from_protobuf(&private[..2]).unwrap_err(),
-            KeyError::Invalid(key_type)
-        );
+        assert_eq!(PublicKey::from_protobuf(&public[..2]), Err(KeyError::Invalid(key_type)));
+        assert_eq!(Keypair::from_protobuf(&private[..2]).unwrap_err(), KeyError::Invalid(key_type));
     }
     assert_eq!(PublicKey::from_protobuf(&[]), Err(KeyError::Malformed));
 }
@@ -232,14 +204,8 @@ fn a_message_without_a_type_or_without_data_is_no_key() {
 #[test]
 fn an_unknown_key_type_is_refused() {
     let message = key_message(7, &[1; 32]);
-    assert_eq!(
-        PublicKey::from_protobuf(&message),
-        Err(KeyError::UnknownType { value: 7 })
-    );
-    assert_eq!(
-        Keypair::from_protobuf(&message).unwrap_err(),
-        KeyError::UnknownType { value: 7 }
-    );
+    assert_eq!(PublicKey::from_protobuf(&message), Err(KeyError::UnknownType { value: 7 }));
+    assert_eq!(Keypair::from_protobuf(&message).unwrap_err(), KeyError::UnknownType { value: 7 });
 }
 
 #[test]
@@ -258,26 +224,16 @@ fn a_key_that_is_cut_off_or_goes_on_is_refused() {
         let key_type = public[1];
         let header = if key_type == 0 { 5 } else { 4 };
         let longer = key_message(key_type, &[&public[header..], &[0]].concat());
-        assert!(
-            PublicKey::from_protobuf(&longer).is_err(),
-            "{}",
-            text(&vector, "id")
-        );
+        assert!(PublicKey::from_protobuf(&longer).is_err(), "{}", text(&vector, "id"));
     }
 }
 
 #[test]
 fn keys_that_are_larger_than_any_are_not_looked_at() {
     let public = key_message(1, &vec![0; MAX_KEY]);
-    assert_eq!(
-        PublicKey::from_protobuf(&public),
-        Err(KeyError::TooLarge { len: public.len() })
-    );
+    assert_eq!(PublicKey::from_protobuf(&public), Err(KeyError::TooLarge { len: public.len() }));
     let private = key_message(1, &vec![0; MAX_PRIVATE_KEY]);
-    assert_eq!(
-        Keypair::from_protobuf(&private).unwrap_err(),
-        KeyError::TooLarge { len: private.len() }
-    );
+    assert_eq!(Keypair::from_protobuf(&private).unwrap_err(), KeyError::TooLarge { len: private.len() });
 }
 
 #[test]
@@ -311,19 +267,13 @@ fn an_ed25519_private_key_of_96_bytes_is_read_and_saved_in_64() {
 fn an_id_holds_the_key_whole_up_to_42_bytes() {
     for keypair in keypairs() {
         let inline = keypair.public().to_protobuf().len() <= 42;
-        assert_eq!(
-            keypair.peer_id().public_key().as_ref(),
-            inline.then_some(keypair.public())
-        );
+        assert_eq!(keypair.peer_id().public_key().as_ref(), inline.then_some(keypair.public()));
     }
 }
 
 #[test]
 fn a_flipped_bit_of_a_key_gives_no_second_id() {
-    for keypair in keypairs()
-        .iter()
-        .filter(|keypair| keypair.public().key_type() != KeyType::Rsa)
-    {
+    for keypair in keypairs().iter().filter(|keypair| keypair.public().key_type() != KeyType::Rsa) {
         let canonical = keypair.public().to_protobuf();
         for (index, bit) in (0..canonical.len()).flat_map(|index| (0..8).map(move |bit| (index, bit))) {
             let mut flipped = canonical.clone();

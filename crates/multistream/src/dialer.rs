@@ -95,9 +95,7 @@ impl Dialer {
         match self.offered.get(self.current) {
             Some(next) => self.outgoing.push_back(encode(next.as_str())),
             None => {
-                self.outcome = Some(Err(NegotiationError::Refused {
-                    offered: self.offered.clone(),
-                }));
+                self.outcome = Some(Err(NegotiationError::Refused { offered: self.offered.clone() }));
             }
         }
     }

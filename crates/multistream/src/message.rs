@@ -175,23 +175,14 @@ mod tests {
         assert_eq!(take(b"\x02na"), Err(NegotiationError::NoNewline));
         assert_eq!(take(b"\x03\xff\xfe\n"), Err(NegotiationError::NotText));
         assert_eq!(take(b"\x04a\nb\n"), Err(NegotiationError::NotText));
-        assert_eq!(
-            take(b"\x94\x00"),
-            Err(NegotiationError::Length(varint::VarintError::NotMinimal))
-        );
-        assert_eq!(
-            take(&[0x80; 10]),
-            Err(NegotiationError::Length(varint::VarintError::TooLong))
-        );
+        assert_eq!(take(b"\x94\x00"), Err(NegotiationError::Length(varint::VarintError::NotMinimal)));
+        assert_eq!(take(&[0x80; 10]), Err(NegotiationError::Length(varint::VarintError::TooLong)));
     }
 
     #[test]
     fn a_token_of_1024_bytes_is_read_and_one_more_is_refused_by_its_length_alone() {
         let longest = Message::Protocol("a".repeat(1023));
         assert_eq!(take(&longest.encode()), Ok(Some(longest)));
-        assert_eq!(
-            take(&[0x81, 0x08]),
-            Err(NegotiationError::TokenTooLong { len: 1025 })
-        );
+        assert_eq!(take(&[0x81, 0x08]), Err(NegotiationError::TokenTooLong { len: 1025 }));
     }
 }

@@ -49,18 +49,13 @@ impl ProtocolId {
     #[must_use]
     pub const fn from_static(name: &'static str) -> Self {
         let bytes = name.as_bytes();
-        assert!(
-            !bytes.is_empty() && bytes.len() <= MAX_PROTOCOL_ID,
-            "a protocol id has 1 to 1,023 bytes"
-        );
+        assert!(!bytes.is_empty() && bytes.len() <= MAX_PROTOCOL_ID, "a protocol id has 1 to 1,023 bytes");
         let mut index = 0;
         while index < bytes.len() {
             assert!(bytes[index] != b'\n', "a protocol id holds no newline");
             index += 1;
         }
-        Self {
-            name: Name::Static(name),
-        }
+        Self { name: Name::Static(name) }
     }
 
     /// Names a protocol.
@@ -82,9 +77,7 @@ impl ProtocolId {
         if let Some(word) = ["na", "ls"].into_iter().find(|word| *word == name) {
             return Err(ProtocolIdError::Reserved(word));
         }
-        Ok(Self {
-            name: Name::Shared(name.into()),
-        })
+        Ok(Self { name: Name::Shared(name.into()) })
     }
 
     /// The name as text.
@@ -166,18 +159,12 @@ mod tests {
         assert_eq!(ProtocolId::new(""), Err(ProtocolIdError::Empty));
         assert_eq!(ProtocolId::new("/a\n"), Err(ProtocolIdError::Newline));
         assert_eq!(ProtocolId::new("na"), Err(ProtocolIdError::Reserved("na")));
-        assert_eq!(
-            ProtocolId::new("a".repeat(1024)),
-            Err(ProtocolIdError::TooLong { len: 1024 })
-        );
+        assert_eq!(ProtocolId::new("a".repeat(1024)), Err(ProtocolIdError::TooLong { len: 1024 }));
         assert!(ProtocolId::new("a".repeat(1023)).is_ok());
     }
 
     #[test]
     fn a_static_and_a_shared_name_are_the_same_protocol() {
-        assert_eq!(
-            ProtocolId::from_static("/noise"),
-            ProtocolId::new("/noise").unwrap()
-        );
+        assert_eq!(ProtocolId::from_static("/noise"), ProtocolId::new("/noise").unwrap());
     }
 }

@@ -14,10 +14,7 @@ const HEADER: &str = "/multistream/1.0.0";
 
 /// The texts as messages, one behind the other.
 fn wire(texts: &[&str]) -> BytesMut {
-    texts
-        .iter()
-        .flat_map(|text| Message::Protocol((*text).to_owned()).encode())
-        .collect()
+    texts.iter().flat_map(|text| Message::Protocol((*text).to_owned()).encode()).collect()
 }
 
 fn speaks_noise(name: &str) -> bool {
@@ -85,10 +82,7 @@ fn a_proposal_is_echoed_and_what_follows_it_is_left() {
     let mut input = wire(&[HEADER, "/noise"]);
     input.extend_from_slice(b"\x13/not a message");
     let (agreed, said) = listen(&mut input);
-    assert_eq!(
-        (agreed, said),
-        (Ok(true), vec![HEADER.to_owned(), "/noise".to_owned()])
-    );
+    assert_eq!((agreed, said), (Ok(true), vec![HEADER.to_owned(), "/noise".to_owned()]));
     assert_eq!(&input[..], b"\x13/not a message");
 }
 
@@ -122,42 +116,23 @@ fn a_dialer_proposes_in_order_until_one_is_agreed_on() {
 #[test]
 fn a_dialer_that_is_refused_everything_says_what_it_offered() {
     let mut dialer = Dialer::new(vec![TLS, NOISE]);
-    let refused = Err(NegotiationError::Refused {
-        offered: vec![TLS, NOISE],
-    });
+    let refused = Err(NegotiationError::Refused { offered: vec![TLS, NOISE] });
     assert_eq!(dialer.handle_input(&mut wire(&[HEADER, "na", "na"])), refused);
-    assert_eq!(
-        dialer.handle_input(&mut wire(&["/noise"])),
-        refused,
-        "the error stays"
-    );
+    assert_eq!(dialer.handle_input(&mut wire(&["/noise"])), refused, "the error stays");
 }
 
 #[test]
 fn a_dialer_without_protocols_is_refused_at_once() {
     let refused = Err(NegotiationError::Refused { offered: Vec::new() });
-    assert_eq!(
-        Dialer::new(Vec::new()).handle_input(&mut BytesMut::new()),
-        refused
-    );
+    assert_eq!(Dialer::new(Vec::new()).handle_input(&mut BytesMut::new()), refused);
 }
 
 // spec: mss/wrong-header, mss/no-header
 #[test]
 fn anything_else_than_the_header_first_ends_the_negotiation() {
-    for texts in [
-        &["/multistream/2.0.0"][..],
-        &["/noise"],
-        &["na"],
-        &["ls"],
-        &["/multistream/1.0.0 "],
-    ] {
+    for texts in [&["/multistream/2.0.0"][..], &["/noise"], &["na"], &["ls"], &["/multistream/1.0.0 "]] {
         let (agreed, said) = listen(&mut wire(texts));
-        assert_eq!(
-            (agreed, said),
-            (Err(NegotiationError::WrongHeader), Vec::new()),
-            "{texts:?}"
-        );
+        assert_eq!((agreed, said), (Err(NegotiationError::WrongHeader), Vec::new()), "{texts:?}");
         assert_eq!(dial(texts), Err(NegotiationError::WrongHeader), "{texts:?}");
     }
 }
@@ -172,10 +147,7 @@ fn what_is_no_proposal_of_ours_is_answered_with_na() {
     }
     let mut input = wire(&[HEADER]);
     input.extend_from_slice(&Message::Protocols(vec!["/noise".into()]).encode());
-    assert_eq!(
-        listen(&mut input),
-        (Ok(false), vec![HEADER.to_owned(), "na".to_owned()])
-    );
+    assert_eq!(listen(&mut input), (Ok(false), vec![HEADER.to_owned(), "na".to_owned()]));
 }
 
 // spec: mss/exact-match
@@ -183,11 +155,7 @@ fn what_is_no_proposal_of_ours_is_answered_with_na() {
 fn a_protocol_is_matched_byte_by_byte() {
     for text in ["/noise ", "/noise\r", "/Noise", "/noise/", " /noise", "noise"] {
         let (agreed, said) = listen(&mut wire(&[HEADER, text]));
-        assert_eq!(
-            (agreed, said),
-            (Ok(false), vec![HEADER.to_owned(), "na".to_owned()]),
-            "{text:?}"
-        );
+        assert_eq!((agreed, said), (Ok(false), vec![HEADER.to_owned(), "na".to_owned()]), "{text:?}");
         let unexpected = NegotiationError::UnexpectedAnswer { proposed: NOISE };
         assert_eq!(dial(&[HEADER, text]), Err(unexpected), "{text:?}");
     }
@@ -206,10 +174,7 @@ fn a_dialer_takes_its_proposal_or_na_for_an_answer_and_nothing_else() {
 fn a_dialer_does_not_take_an_earlier_proposal_for_the_answer_to_a_later_one() {
     let mut dialer = Dialer::new(vec![TLS, NOISE]);
     let answers = dialer.handle_input(&mut wire(&[HEADER, "na", "/tls/1.0.0"]));
-    assert_eq!(
-        answers,
-        Err(NegotiationError::UnexpectedAnswer { proposed: NOISE })
-    );
+    assert_eq!(answers, Err(NegotiationError::UnexpectedAnswer { proposed: NOISE }));
 }
 
 // spec: mss/no-newline, mss/empty-message, mss/bad-utf8, uvarint/reject-nonminimal, uvarint/reject-over-9-bytes
@@ -227,9 +192,7 @@ fn malformed_messages_end_both_sides() {
     for bytes in malformed {
         let mut input = wire(&[HEADER]);
         input.extend_from_slice(bytes);
-        let at_dialer = Dialer::new(vec![NOISE])
-            .handle_input(&mut input.clone())
-            .unwrap_err();
+        let at_dialer = Dialer::new(vec![NOISE]).handle_input(&mut input.clone()).unwrap_err();
         let mut listener = Listener::new();
         let at_listener = listener.handle_input(&mut input, &speaks_noise).unwrap_err();
         assert_eq!(at_dialer, at_listener, "{bytes:?}");
@@ -246,11 +209,7 @@ fn malformed_messages_end_both_sides() {
 fn long_ids_are_refused_politely_up_to_the_limit_and_longer_ones_by_their_length_alone() {
     for len in [140, 200, 255, 1000, MAX_TOKEN - 1] {
         let (agreed, said) = listen(&mut wire(&[HEADER, &"a".repeat(len)]));
-        assert_eq!(
-            (agreed, said),
-            (Ok(false), vec![HEADER.to_owned(), "na".to_owned()]),
-            "{len} bytes"
-        );
+        assert_eq!((agreed, said), (Ok(false), vec![HEADER.to_owned(), "na".to_owned()]), "{len} bytes");
     }
     for (prefix, len) in [
         (&[0x81, 0x08][..], 1025),
@@ -294,21 +253,13 @@ fn a_proposal_waits_for_the_decision_and_may_be_refused() {
     let mut input = wire(&[HEADER, "/noise", "/tls/1.0.0"]);
     let any = |_: &str| true;
     assert_eq!(listener.handle_input(&mut input, &any), Ok(Some(NOISE)));
-    assert_eq!(
-        said(|| listener.poll_message()),
-        [HEADER],
-        "no echo before the decision"
-    );
+    assert_eq!(said(|| listener.poll_message()), [HEADER], "no echo before the decision");
     assert_eq!(
         listener.handle_input(&mut input, &any),
         Ok(Some(NOISE)),
         "the same proposal, until it is decided"
     );
-    assert_eq!(
-        input,
-        wire(&["/tls/1.0.0"]),
-        "nothing more is read before the decision"
-    );
+    assert_eq!(input, wire(&["/tls/1.0.0"]), "nothing more is read before the decision");
     listener.refuse();
     assert_eq!(listener.handle_input(&mut input, &any), Ok(Some(TLS)));
     listener.accept();

@@ -33,12 +33,7 @@ fn every_message_is_built_and_parsed() {
     assert_eq!(vectors.len(), 7);
     for vector in vectors {
         let (wire, message) = (bytes(&vector["hex"]), message(&vector["decoded"]));
-        assert_eq!(
-            hex::encode(message.encode()),
-            hex::encode(&wire),
-            "{}",
-            vector["id"]
-        );
+        assert_eq!(hex::encode(message.encode()), hex::encode(&wire), "{}", vector["id"]);
         let mut input = BytesMut::from(&wire[..]);
         assert_eq!(Message::take(&mut input), Ok(Some(message)), "{}", vector["id"]);
         assert!(input.is_empty());

@@ -78,12 +78,7 @@ impl Sealer {
     /// A sealer for a key of 32 bytes that has sealed nothing yet.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self {
-            counted: Counted {
-                key: crypto::key(key),
-                counter: 0,
-            },
-        }
+        Self { counted: Counted { key: crypto::key(key), counter: 0 } }
     }
 
     /// Begins a record at the end of `out`. The plaintext is appended next, then [`finish`](Self::finish) is called.
@@ -114,10 +109,7 @@ impl Sealer {
         let len = plaintext.len();
         let record_len = u16::try_from(len + TAG_LEN).map_err(|_| CipherError::TooLong { len })?;
         let nonce = self.counted.next()?;
-        let sealed = self
-            .counted
-            .key
-            .seal_in_place_separate_tag(nonce, Aad::empty(), plaintext);
+        let sealed = self.counted.key.seal_in_place_separate_tag(nonce, Aad::empty(), plaintext);
         let tag = sealed.map_err(|_| CipherError::TooLong { len })?;
         *prefix = record_len.to_be_bytes();
         out.extend_from_slice(tag.as_ref());
@@ -179,13 +171,7 @@ impl Opener {
     /// An opener for a key of 32 bytes that has opened nothing yet.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self {
-            counted: Counted {
-                key: crypto::key(key),
-                counter: 0,
-            },
-            failed: false,
-        }
+        Self { counted: Counted { key: crypto::key(key), counter: 0 }, failed: false }
     }
 
     /// Takes one whole record off `input` and opens it in place, without a copy; `Ok(None)` when more bytes are
@@ -237,17 +223,13 @@ impl Opener {
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer")
-            .field("counter", &self.counted.counter)
-            .finish_non_exhaustive()
+        f.debug_struct("Sealer").field("counter", &self.counted.counter).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Opener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opener")
-            .field("counter", &self.counted.counter)
-            .finish_non_exhaustive()
+        f.debug_struct("Opener").field("counter", &self.counted.counter).finish_non_exhaustive()
     }
 }
 
@@ -308,11 +290,7 @@ mod tests {
             let (_, mut opener) = pair();
             let mut changed = wire.clone();
             changed[position] ^= 1;
-            assert_eq!(
-                opener.open(&mut changed),
-                Err(CipherError::NotAuthentic),
-                "byte {position}"
-            );
+            assert_eq!(opener.open(&mut changed), Err(CipherError::NotAuthentic), "byte {position}");
             assert_eq!(opener.open(&mut wire.clone()), Err(CipherError::Failed));
         }
     }
@@ -355,10 +333,7 @@ mod tests {
             let (_, mut opener) = pair();
             let mut wire = BytesMut::new();
             wire.put_u16(len);
-            assert_eq!(
-                opener.open(&mut wire),
-                Err(CipherError::TooShort { len: len.into() })
-            );
+            assert_eq!(opener.open(&mut wire), Err(CipherError::TooShort { len: len.into() }));
         }
     }
 }

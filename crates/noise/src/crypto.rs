@@ -69,27 +69,18 @@ pub(crate) struct Resolver {
 
 impl Resolver {
     pub(crate) fn new(static_key: &KeyPair, seed: [u8; 32]) -> Self {
-        Self {
-            static_key: static_key.clone(),
-            seed: Zeroizing::new(seed),
-        }
+        Self { static_key: static_key.clone(), seed: Zeroizing::new(seed) }
     }
 }
 
 impl CryptoResolver for Resolver {
     fn resolve_rng(&self) -> Option<Box<dyn Random>> {
-        Some(Box::new(SeededRandom {
-            next: self.seed.clone(),
-            drawn: 0,
-        }))
+        Some(Box::new(SeededRandom { next: self.seed.clone(), drawn: 0 }))
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        matches!(choice, DHChoice::Curve25519).then(|| {
-            Box::new(X25519 {
-                pair: self.static_key.clone(),
-            }) as Box<dyn Dh>
-        })
+        matches!(choice, DHChoice::Curve25519)
+            .then(|| Box::new(X25519 { pair: self.static_key.clone() }) as Box<dyn Dh>)
     }
 
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
@@ -161,18 +152,13 @@ impl Dh for X25519 {
     }
 
     fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), Error> {
-        let public: [u8; 32] = public
-            .get(..32)
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or(Error::Dh)?;
+        let public: [u8; 32] = public.get(..32).and_then(|bytes| bytes.try_into().ok()).ok_or(Error::Dh)?;
         let shared = self.pair.secret.diffie_hellman(&PublicKey::from(public));
         // spec: noise/low-order-point — such a key would make the secret independent of ours.
         if !shared.was_contributory() {
             return Err(Error::Dh);
         }
-        out.get_mut(..32)
-            .ok_or(Error::Dh)?
-            .copy_from_slice(shared.as_bytes());
+        out.get_mut(..32).ok_or(Error::Dh)?.copy_from_slice(shared.as_bytes());
         Ok(())
     }
 }
@@ -243,9 +229,7 @@ impl Cipher for ChaChaPoly {
         let mut text = ciphertext.to_vec();
         let opened = key.open_in_place(nonce(counter), Aad::from(authtext), &mut text);
         let opened = opened.map_err(|_| Error::Decrypt)?;
-        out.get_mut(..opened.len())
-            .ok_or(Error::Decrypt)?
-            .copy_from_slice(opened);
+        out.get_mut(..opened.len()).ok_or(Error::Decrypt)?.copy_from_slice(opened);
         Ok(opened.len())
     }
 }
@@ -265,19 +249,9 @@ mod tests {
             hex::encode(bytes)
         };
         let one = format!("01{}", "00".repeat(31));
-        let points = [
-            hex::encode([0; KEY_LEN]),
-            one,
-            order_8.into(),
-            order_8_other.into(),
-        ];
-        for point in points
-            .into_iter()
-            .chain([near_p(0xec), near_p(0xed), near_p(0xee)])
-        {
-            let key = X25519 {
-                pair: KeyPair::new([7; KEY_LEN]),
-            };
+        let points = [hex::encode([0; KEY_LEN]), one, order_8.into(), order_8_other.into()];
+        for point in points.into_iter().chain([near_p(0xec), near_p(0xed), near_p(0xee)]) {
+            let key = X25519 { pair: KeyPair::new([7; KEY_LEN]) };
             let refused = key.dh(&hex::decode(&point).unwrap(), &mut [0; KEY_LEN]);
             assert_eq!(refused, Err(Error::Dh), "{point}");
         }

@@ -97,9 +97,7 @@ impl Exchange {
     }
 
     pub(crate) fn with_key(role: Role, static_key: &KeyPair, ephemeral_secret: [u8; 32]) -> Self {
-        let parameters = PROTOCOL_NAME
-            .parse()
-            .expect("the protocol is one that snow knows");
+        let parameters = PROTOCOL_NAME.parse().expect("the protocol is one that snow knows");
         let resolver = Resolver::new(static_key, ephemeral_secret);
         let builder = Builder::with_resolver(parameters, Box::new(resolver))
             .local_private_key(static_key.secret())
@@ -178,19 +176,13 @@ impl Exchange {
             Role::Initiator => (to_responder, to_initiator),
             Role::Responder => (to_initiator, to_responder),
         };
-        Some(Keys {
-            sealer: Sealer::new(&send),
-            opener: Opener::new(&receive),
-            handshake_hash,
-        })
+        Some(Keys { sealer: Sealer::new(&send), opener: Opener::new(&receive), handshake_hash })
     }
 }
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange")
-            .field("role", &self.role)
-            .finish_non_exhaustive()
+        f.debug_struct("Exchange").field("role", &self.role).finish_non_exhaustive()
     }
 }
 

@@ -118,20 +118,14 @@ impl Ours {
     fn write(&mut self, payload: &[u8], number: u8) -> Result<Bytes, HandshakeError> {
         let mut framed = BytesMut::new();
         let written = self.exchange.write(payload, &mut framed);
-        written.map_err(|problem| HandshakeError::Message {
-            message: number,
-            problem,
-        })?;
+        written.map_err(|problem| HandshakeError::Message { message: number, problem })?;
         Ok(framed.freeze())
     }
 
     /// Reads a handshake message and gives its payload.
     fn read(&mut self, message: &[u8], number: u8) -> Result<Vec<u8>, HandshakeError> {
         let read = self.exchange.read(message);
-        read.map_err(|problem| HandshakeError::Message {
-            message: number,
-            problem,
-        })
+        read.map_err(|problem| HandshakeError::Message { message: number, problem })
     }
 
     fn verify(&self, payload: &[u8]) -> Result<Verified, HandshakeError> {
@@ -141,18 +135,8 @@ impl Ours {
 
     fn establish(self, peer: VerifiedPeer, muxer: MuxerChoice) -> Established {
         let keys = self.exchange.finish().expect("all three messages have passed");
-        let Keys {
-            sealer,
-            opener,
-            handshake_hash,
-        } = keys;
-        Established {
-            peer,
-            sealer,
-            opener,
-            muxer,
-            handshake_hash,
-        }
+        let Keys { sealer, opener, handshake_hash } = keys;
+        Established { peer, sealer, opener, muxer, handshake_hash }
     }
 }
 
@@ -199,23 +183,15 @@ impl Handshake {
     pub fn initiator(identity: &Identity, expected: Option<PeerId>, muxers: &[&str], seed: [u8; 32]) -> Self {
         let mut ours = Ours::new(identity, expected, muxers, seed, Role::Initiator);
         // spec: noise/msg1-has-no-payload
-        let hello = ours
-            .write(&[], 1)
-            .expect("the initiator begins, and a key is a whole message");
-        Self {
-            state: State::AwaitReply(AwaitReply(ours)),
-            outgoing: Some(hello),
-        }
+        let hello = ours.write(&[], 1).expect("the initiator begins, and a key is a whole message");
+        Self { state: State::AwaitReply(AwaitReply(ours)), outgoing: Some(hello) }
     }
 
     /// Awaits a handshake as the listener. `seed` must be secret and never used before.
     #[must_use]
     pub fn responder(identity: &Identity, expected: Option<PeerId>, muxers: &[&str], seed: [u8; 32]) -> Self {
         let ours = Ours::new(identity, expected, muxers, seed, Role::Responder);
-        Self {
-            state: State::AwaitHello(AwaitHello(ours)),
-            outgoing: None,
-        }
+        Self { state: State::AwaitHello(AwaitHello(ours)), outgoing: None }
     }
 
     /// Appends the next whole message, with its length before it; `false` when there is none.
@@ -295,8 +271,6 @@ impl fmt::Debug for Handshake {
             State::Done => "Done",
             State::Failed(_) => "Failed",
         };
-        f.debug_struct("Handshake")
-            .field("state", &state)
-            .finish_non_exhaustive()
+        f.debug_struct("Handshake").field("state", &state).finish_non_exhaustive()
     }
 }

@@ -28,9 +28,7 @@ struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
-            .field("peer_id", &self.peer_id)
-            .finish_non_exhaustive()
+        f.debug_struct("Shared").field("peer_id", &self.peer_id).finish_non_exhaustive()
     }
 }
 
@@ -46,9 +44,7 @@ impl Identity {
             public_key: keypair.public().to_protobuf(),
             signature,
         };
-        Self {
-            shared: Arc::new(shared),
-        }
+        Self { shared: Arc::new(shared) }
     }
 
     /// The peer that this identity proves to be.

@@ -15,15 +15,9 @@ use crate::{
 pub const MAX_MUXERS: usize = 100;
 
 const LIMITS: &[Limit] = &[
-    Limit {
-        path: &[4, 2],
-        max: MAX_MUXERS,
-    },
+    Limit { path: &[4, 2], max: MAX_MUXERS },
     // Certificate hashes are of no use here, and may not cost anything.
-    Limit {
-        path: &[4, 1],
-        max: 100,
-    },
+    Limit { path: &[4, 1], max: 100 },
 ];
 
 /// How the muxer of the connection is chosen.
@@ -43,10 +37,7 @@ pub(crate) struct Verified {
 
 /// Our payload.
 pub(crate) fn encode(identity: &Identity, muxers: &[String]) -> Vec<u8> {
-    let extensions = NoiseExtensions {
-        webtransport_certhashes: Vec::new(),
-        stream_muxers: muxers.to_vec(),
-    };
+    let extensions = NoiseExtensions { webtransport_certhashes: Vec::new(), stream_muxers: muxers.to_vec() };
     let payload = NoiseHandshakePayload {
         identity_key: Some(identity.public_key().to_vec().into()),
         identity_sig: Some(identity.signature().to_vec().into()),
@@ -78,14 +69,8 @@ pub(crate) fn verify(
     if let Some(expected) = expected.filter(|expected| *expected != actual) {
         return Err(HandshakeError::WrongPeer { expected, actual });
     }
-    let muxers = payload
-        .extensions
-        .map(|extensions| extensions.stream_muxers)
-        .unwrap_or_default();
-    Ok(Verified {
-        peer: VerifiedPeer::new(actual, key),
-        muxers,
-    })
+    let muxers = payload.extensions.map(|extensions| extensions.stream_muxers).unwrap_or_default();
+    Ok(Verified { peer: VerifiedPeer::new(actual, key), muxers })
 }
 
 /// The initiator's first muxer that the responder lists too.
@@ -97,7 +82,5 @@ pub(crate) fn choose(initiator: &[String], responder: &[String]) -> Result<Muxer
         return Ok(MuxerChoice::Negotiate);
     }
     let common = initiator.iter().find(|muxer| responder.contains(muxer));
-    common
-        .map(|muxer| MuxerChoice::Inlined(muxer.clone()))
-        .ok_or(HandshakeError::NoCommonMuxer)
+    common.map(|muxer| MuxerChoice::Inlined(muxer.clone())).ok_or(HandshakeError::NoCommonMuxer)
 }

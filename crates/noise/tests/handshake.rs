@@ -83,22 +83,12 @@ fn an_identity_of_another_key_type_proves_itself() {
     let mut secp256k1 = vec![0x08, 2, 0x12, 32];
     secp256k1.extend_from_slice(&[0x11; 32]);
     let secp256k1 = Keypair::from_protobuf(&secp256k1).unwrap();
-    let mut dialer = Handshake::initiator(
-        &Identity::new(&secp256k1, [1; 32]),
-        Some(bob().peer_id()),
-        &[],
-        [2; 32],
-    );
+    let mut dialer =
+        Handshake::initiator(&Identity::new(&secp256k1, [1; 32]), Some(bob().peer_id()), &[], [2; 32]);
     let mut listener = common::responder(&[]);
     listener.handle_input(&mut transmit(&mut dialer)).unwrap();
-    dialer
-        .handle_input(&mut transmit(&mut listener))
-        .unwrap()
-        .unwrap();
-    let established = listener
-        .handle_input(&mut transmit(&mut dialer))
-        .unwrap()
-        .unwrap();
+    dialer.handle_input(&mut transmit(&mut listener)).unwrap().unwrap();
+    let established = listener.handle_input(&mut transmit(&mut dialer)).unwrap().unwrap();
     assert_eq!(established.peer.peer_id(), secp256k1.peer_id());
 }
 

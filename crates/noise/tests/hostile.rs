@@ -28,8 +28,7 @@ fn answer(handshake: Handshake, payload: &[u8]) -> Outcome {
     let mut handshake = handshake;
     let mut messages = vec![transmit(&mut handshake)];
     let mut peer = Exchange::new(Role::Responder, STATIC, [0x52; 32]);
-    peer.read(&take_message(&mut messages[0].clone()).unwrap())
-        .unwrap();
+    peer.read(&take_message(&mut messages[0].clone()).unwrap()).unwrap();
     let mut wire = BytesMut::new();
     peer.write(payload, &mut wire).unwrap();
     let result = handshake.handle_input(&mut wire);
@@ -45,8 +44,7 @@ fn prove(handshake: Handshake, payload: &[u8]) -> Outcome {
     peer.write(b"", &mut wire).unwrap();
     handshake.handle_input(&mut wire).unwrap();
     let mut messages = vec![transmit(&mut handshake)];
-    peer.read(&take_message(&mut messages[0].clone()).unwrap())
-        .unwrap();
+    peer.read(&take_message(&mut messages[0].clone()).unwrap()).unwrap();
     peer.write(payload, &mut wire).unwrap();
     let result = handshake.handle_input(&mut wire);
     messages.push(transmit(&mut handshake));
@@ -60,10 +58,7 @@ fn refused(payload: &[u8]) -> HandshakeError {
     let errors = [at_initiator.result.unwrap_err(), at_responder.result.unwrap_err()];
     assert_eq!(errors[0], errors[1]);
     assert_eq!(at_initiator.messages[0].len(), 34, "message 1 is one key");
-    assert!(
-        at_initiator.messages[1].is_empty(),
-        "an initiator must not send message 3"
-    );
+    assert!(at_initiator.messages[1].is_empty(), "an initiator must not send message 3");
     assert!(at_responder.messages[1].is_empty());
     errors[0].clone()
 }
@@ -81,15 +76,8 @@ fn a_signature_with_any_bit_flipped_is_refused() {
     for position in 0..64 {
         let mut signature = good.signature.clone().unwrap();
         signature[position] ^= 1;
-        let payload = Payload {
-            signature: Some(signature),
-            ..good.clone()
-        };
-        assert_eq!(
-            refused(&payload.encode()),
-            HandshakeError::Signature(SignatureError),
-            "byte {position}"
-        );
+        let payload = Payload { signature: Some(signature), ..good.clone() };
+        assert_eq!(refused(&payload.encode()), HandshakeError::Signature(SignatureError), "byte {position}");
     }
 }
 
@@ -97,26 +85,14 @@ fn a_signature_with_any_bit_flipped_is_refused() {
 #[test]
 fn a_payload_without_its_parts_is_refused() {
     let good = signed_payload(&bob(), &STATIC);
-    let unsigned = Payload {
-        signature: None,
-        ..good.clone()
-    };
-    assert_eq!(
-        refused(&unsigned.encode()),
-        HandshakeError::Signature(SignatureError)
-    );
-    let keyless = Payload {
-        key: None,
-        ..good.clone()
-    };
+    let unsigned = Payload { signature: None, ..good.clone() };
+    assert_eq!(refused(&unsigned.encode()), HandshakeError::Signature(SignatureError));
+    let keyless = Payload { key: None, ..good.clone() };
     assert_eq!(refused(&keyless.encode()), HandshakeError::NoKey);
     assert_eq!(refused(b""), HandshakeError::NoKey);
     assert!(matches!(refused(&[0xff; 40]), HandshakeError::Payload(_)));
     assert!(matches!(refused(b"\x08\x01"), HandshakeError::Malformed));
-    let empty_key = Payload {
-        key: Some(Vec::new()),
-        ..good
-    };
+    let empty_key = Payload { key: Some(Vec::new()), ..good };
     assert!(matches!(refused(&empty_key.encode()), HandshakeError::Key(_)));
 }
 
@@ -125,14 +101,8 @@ fn a_payload_without_its_parts_is_refused() {
 fn a_signature_by_another_key_is_refused() {
     let mallory = Keypair::from_ed25519_seed([0x66; 32]);
     let by_mallory = signed_payload(&mallory, &STATIC);
-    let payload = Payload {
-        key: Some(bob().public().to_protobuf()),
-        ..by_mallory
-    };
-    assert_eq!(
-        refused(&payload.encode()),
-        HandshakeError::Signature(SignatureError)
-    );
+    let payload = Payload { key: Some(bob().public().to_protobuf()), ..by_mallory };
+    assert_eq!(refused(&payload.encode()), HandshakeError::Signature(SignatureError));
 }
 
 // spec: noise/sig-wrong-domain
@@ -144,14 +114,8 @@ fn a_signature_over_other_words_is_refused() {
     let text = [b"noise-libp2p-static-key:", hex::encode(public).as_bytes()].concat();
     for message in [alone, other_words, text] {
         let signature = bob().sign(&message);
-        let payload = Payload {
-            signature: Some(signature),
-            ..signed_payload(&bob(), &STATIC)
-        };
-        assert_eq!(
-            refused(&payload.encode()),
-            HandshakeError::Signature(SignatureError)
-        );
+        let payload = Payload { signature: Some(signature), ..signed_payload(&bob(), &STATIC) };
+        assert_eq!(refused(&payload.encode()), HandshakeError::Signature(SignatureError));
     }
 }
 
@@ -159,51 +123,26 @@ fn a_signature_over_other_words_is_refused() {
 #[test]
 fn a_payload_of_another_session_is_refused() {
     let captured = signed_payload(&bob(), &[0x77; 32]);
-    assert_eq!(
-        refused(&captured.encode()),
-        HandshakeError::Signature(SignatureError)
-    );
+    assert_eq!(refused(&captured.encode()), HandshakeError::Signature(SignatureError));
 }
 
 // spec: noise/early-data-discarded
 #[test]
 fn what_an_unverified_peer_lists_is_never_looked_at() {
     let good = signed_payload(&bob(), &STATIC);
-    let payload = Payload {
-        signature: Some(vec![0; 64]),
-        muxers: vec!["/none/1".into()],
-        ..good
-    };
-    assert_eq!(
-        refused(&payload.encode()),
-        HandshakeError::Signature(SignatureError)
-    );
+    let payload = Payload { signature: Some(vec![0; 64]), muxers: vec!["/none/1".into()], ..good };
+    assert_eq!(refused(&payload.encode()), HandshakeError::Signature(SignatureError));
 }
 
 #[test]
 fn oversized_parts_are_refused() {
     let good = signed_payload(&bob(), &STATIC);
     let len = 2000;
-    let payload = Payload {
-        signature: Some(vec![0; len]),
-        ..good.clone()
-    };
-    assert_eq!(
-        refused(&payload.encode()),
-        HandshakeError::Signature(SignatureError)
-    );
-    let payload = Payload {
-        key: Some(vec![0; 3000]),
-        ..good.clone()
-    };
-    assert_eq!(
-        refused(&payload.encode()),
-        HandshakeError::Key(KeyError::TooLarge { len: 3000 })
-    );
-    let payload = Payload {
-        muxers: vec!["/m".into(); 101],
-        ..good
-    };
+    let payload = Payload { signature: Some(vec![0; len]), ..good.clone() };
+    assert_eq!(refused(&payload.encode()), HandshakeError::Signature(SignatureError));
+    let payload = Payload { key: Some(vec![0; 3000]), ..good.clone() };
+    assert_eq!(refused(&payload.encode()), HandshakeError::Key(KeyError::TooLarge { len: 3000 }));
+    let payload = Payload { muxers: vec!["/m".into(); 101], ..good };
     assert_eq!(refused(&payload.encode()), HandshakeError::TooManyMuxers);
 }
 
@@ -216,10 +155,7 @@ fn unknown_fields_and_any_order_are_fine() {
     accepted(&with(b"\x9a\x06\x02hi"));
     accepted(&with(b"\x22\x05\x82\x7d\x02hi"));
     accepted(&with(b"\x22\x04\x0a\x02\x12\x34"));
-    let key_only = Payload {
-        signature: None,
-        ..good.clone()
-    };
+    let key_only = Payload { signature: None, ..good.clone() };
     let signature_only = Payload { key: None, ..good };
     accepted(&[signature_only.encode(), key_only.encode()].concat());
 }
@@ -237,11 +173,7 @@ fn a_payload_of_8_kib_passes_and_a_larger_message_is_refused_by_its_length_alone
         let mut input = BytesMut::from(&u16::try_from(len).unwrap().to_be_bytes()[..]);
         let refused = HandshakeError::TooLong { len };
         assert_eq!(handshake.handle_input(&mut input).unwrap_err(), refused);
-        assert_eq!(
-            handshake.handle_input(&mut input).unwrap_err(),
-            refused,
-            "the error stays"
-        );
+        assert_eq!(handshake.handle_input(&mut input).unwrap_err(), refused, "the error stays");
     }
 }
 
@@ -255,8 +187,7 @@ fn a_payload_in_message_1_is_ignored() {
     handshake.handle_input(&mut wire).unwrap();
     let mut answer = transmit(&mut handshake);
     peer.read(&take_message(&mut answer).unwrap()).unwrap();
-    peer.write(&signed_payload(&bob(), &STATIC).encode(), &mut wire)
-        .unwrap();
+    peer.write(&signed_payload(&bob(), &STATIC).encode(), &mut wire).unwrap();
     assert!(handshake.handle_input(&mut wire).unwrap().is_some());
 }
 
@@ -267,15 +198,8 @@ fn a_message_1_of_less_than_a_key_is_refused() {
         let mut handshake = responder(&[]);
         let mut wire = BytesMut::from(&[0, len][..]);
         wire.resize(2 + usize::from(len), 9);
-        let problem = HandshakeError::Message {
-            message: 1,
-            problem: ExchangeError::TooShort,
-        };
-        assert_eq!(
-            handshake.handle_input(&mut wire).unwrap_err(),
-            problem,
-            "{len} bytes"
-        );
+        let problem = HandshakeError::Message { message: 1, problem: ExchangeError::TooShort };
+        assert_eq!(handshake.handle_input(&mut wire).unwrap_err(), problem, "{len} bytes");
         assert!(transmit(&mut handshake).is_empty());
     }
 }
@@ -289,10 +213,7 @@ fn an_ephemeral_key_of_small_order_is_refused_without_an_answer() {
         let mut handshake = responder(&[]);
         let mut wire = BytesMut::from(&[0, 32][..]);
         wire.extend_from_slice(&point);
-        let weak = HandshakeError::Message {
-            message: 2,
-            problem: ExchangeError::WeakKey,
-        };
+        let weak = HandshakeError::Message { message: 2, problem: ExchangeError::WeakKey };
         assert_eq!(handshake.handle_input(&mut wire).unwrap_err(), weak);
         assert!(transmit(&mut handshake).is_empty());
         let mut handshake = initiator(&[]);
@@ -300,10 +221,7 @@ fn an_ephemeral_key_of_small_order_is_refused_without_an_answer() {
         let mut wire = BytesMut::from(&[0, 200][..]);
         wire.extend_from_slice(&point);
         wire.resize(202, 0);
-        let weak = HandshakeError::Message {
-            message: 2,
-            problem: ExchangeError::WeakKey,
-        };
+        let weak = HandshakeError::Message { message: 2, problem: ExchangeError::WeakKey };
         assert_eq!(handshake.handle_input(&mut wire).unwrap_err(), weak);
         assert!(transmit(&mut handshake).is_empty());
     }
@@ -323,10 +241,7 @@ fn message_2_with_any_byte_changed_is_refused_and_not_answered() {
         let error = dialer.handle_input(&mut changed).unwrap_err();
         assert_eq!(
             error,
-            HandshakeError::Message {
-                message: 2,
-                problem: ExchangeError::NotAuthentic
-            },
+            HandshakeError::Message { message: 2, problem: ExchangeError::NotAuthentic },
             "byte {position}"
         );
         assert!(transmit(&mut dialer).is_empty());
@@ -349,10 +264,7 @@ fn message_3_with_any_byte_changed_is_refused() {
         let error = listener.handle_input(&mut changed).unwrap_err();
         assert_eq!(
             error,
-            HandshakeError::Message {
-                message: 3,
-                problem: ExchangeError::NotAuthentic
-            },
+            HandshakeError::Message { message: 3, problem: ExchangeError::NotAuthentic },
             "byte {position}"
         );
     }
@@ -365,10 +277,7 @@ fn message_1_with_any_byte_changed_ends_at_message_2() {
         let mut first = transmit(&mut dialer);
         first[position] ^= 0x08;
         listener.handle_input(&mut first).unwrap();
-        assert!(
-            dialer.handle_input(&mut transmit(&mut listener)).is_err(),
-            "byte {position}"
-        );
+        assert!(dialer.handle_input(&mut transmit(&mut listener)).is_err(), "byte {position}");
         assert!(transmit(&mut dialer).is_empty());
     }
 }
@@ -403,13 +312,7 @@ fn a_message_1_that_is_sent_again_is_no_message_3() {
     let mut first = transmit(&mut dialer);
     listener.handle_input(&mut first.clone()).unwrap();
     let error = listener.handle_input(&mut first).unwrap_err();
-    assert_eq!(
-        error,
-        HandshakeError::Message {
-            message: 3,
-            problem: ExchangeError::TooShort
-        }
-    );
+    assert_eq!(error, HandshakeError::Message { message: 3, problem: ExchangeError::TooShort });
 }
 
 // spec: conn/peer-id-checked
@@ -442,10 +345,7 @@ fn a_responder_that_expects_a_peer_refuses_another() {
 // spec: inline/no-overlap-fails
 #[test]
 fn two_lists_without_a_common_muxer_fail_in_both_roles() {
-    let payload = Payload {
-        muxers: vec!["/conformance/1".into()],
-        ..signed_payload(&bob(), &STATIC)
-    };
+    let payload = Payload { muxers: vec!["/conformance/1".into()], ..signed_payload(&bob(), &STATIC) };
     assert_eq!(refused(&payload.encode()), HandshakeError::NoCommonMuxer);
 }
 
@@ -453,10 +353,7 @@ fn two_lists_without_a_common_muxer_fail_in_both_roles() {
 #[test]
 fn unknown_muxers_are_skipped_and_an_empty_list_is_none() {
     let good = signed_payload(&bob(), &STATIC);
-    let listed = Payload {
-        muxers: vec!["/x/1".into(), YAMUX.into()],
-        ..good.clone()
-    };
+    let listed = Payload { muxers: vec!["/x/1".into(), YAMUX.into()], ..good.clone() };
     let empty = [&good.encode()[..], b"\x22\x00"].concat();
     for (payload, muxer) in [
         (listed.encode(), MuxerChoice::Inlined(YAMUX.into())),

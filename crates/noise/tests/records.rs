@@ -32,20 +32,10 @@ fn each_direction_has_its_own_key() {
     let (mut dialer, mut listener) = common::connect(&[], &[]);
     let mut wire = BytesMut::new();
     dialer.sealer.seal(b"there", &mut wire).unwrap();
-    assert_eq!(
-        dialer.opener.open(&mut wire.clone()),
-        Err(CipherError::NotAuthentic),
-        "a reflected record"
-    );
-    assert_eq!(
-        listener.opener.open(&mut wire).unwrap().as_deref(),
-        Some(&b"there"[..])
-    );
+    assert_eq!(dialer.opener.open(&mut wire.clone()), Err(CipherError::NotAuthentic), "a reflected record");
+    assert_eq!(listener.opener.open(&mut wire).unwrap().as_deref(), Some(&b"there"[..]));
     listener.sealer.seal(b"back", &mut wire).unwrap();
-    assert_eq!(
-        listener.opener.open(&mut wire.clone()),
-        Err(CipherError::NotAuthentic)
-    );
+    assert_eq!(listener.opener.open(&mut wire.clone()), Err(CipherError::NotAuthentic));
 }
 
 // spec: noise/max-frame, noise/tx-frame-limit, noise/frame-length-be
@@ -60,10 +50,7 @@ fn the_largest_record_passes_and_one_byte_more_is_not_made() {
     assert_eq!(opener.open(&mut wire).unwrap().as_deref(), Some(&plaintext[..]));
     let too_long = vec![0; MAX_PLAINTEXT + 1];
     let len = too_long.len();
-    assert_eq!(
-        sealer.seal(&too_long, &mut wire),
-        Err(CipherError::TooLong { len })
-    );
+    assert_eq!(sealer.seal(&too_long, &mut wire), Err(CipherError::TooLong { len }));
     assert!(wire.is_empty(), "no plaintext is left to be sent unsealed");
 }
 
@@ -83,9 +70,7 @@ fn an_empty_record_is_fine_and_counts() {
 fn a_record_shorter_than_its_tag_is_refused_by_its_length_alone() {
     for len in 0..16 {
         let (_, mut opener) = cipher();
-        let error = CipherError::TooShort {
-            len: usize::from(len),
-        };
+        let error = CipherError::TooShort { len: usize::from(len) };
         assert_eq!(opener.open(&mut BytesMut::from(&[0, len][..])), Err(error));
         assert_eq!(
             open(&mut opener, &records(&[b"good"])[0]),
@@ -103,11 +88,7 @@ fn a_record_with_any_byte_changed_is_refused() {
         let mut changed = record.clone();
         changed[position] ^= 0x40;
         let (_, mut opener) = cipher();
-        assert_eq!(
-            opener.open(&mut changed),
-            Err(CipherError::NotAuthentic),
-            "byte {position}"
-        );
+        assert_eq!(opener.open(&mut changed), Err(CipherError::NotAuthentic), "byte {position}");
     }
 }
 
@@ -117,11 +98,7 @@ fn a_record_that_is_cut_and_relabelled_is_refused() {
     for len in 16..record.len() - 2 {
         let mut cut = BytesMut::from(&[0, u8::try_from(len).unwrap()][..]);
         cut.extend_from_slice(&record[2..2 + len]);
-        assert_eq!(
-            cipher().1.open(&mut cut),
-            Err(CipherError::NotAuthentic),
-            "{len} bytes"
-        );
+        assert_eq!(cipher().1.open(&mut cut), Err(CipherError::NotAuthentic), "{len} bytes");
     }
 }
 
@@ -140,11 +117,7 @@ fn records_that_changed_places_are_refused() {
     let records = records(&[b"first", b"second"]);
     let (_, mut opener) = cipher();
     assert_eq!(open(&mut opener, &records[1]), Err(CipherError::NotAuthentic));
-    assert_eq!(
-        open(&mut opener, &records[0]),
-        Err(CipherError::Failed),
-        "a failed decrypt is final"
-    );
+    assert_eq!(open(&mut opener, &records[0]), Err(CipherError::Failed), "a failed decrypt is final");
 }
 
 #[test]
@@ -192,10 +165,7 @@ fn sealing_happens_where_the_plaintext_was_written() {
     sealer.finish(&mut out, start).unwrap();
     assert_eq!(out.as_ptr(), buffer);
     assert_eq!(&out.split_to(13)[..], b"sealed before");
-    assert_eq!(
-        opener.open(&mut out).unwrap().as_deref(),
-        Some(&b"frame one, frame two"[..])
-    );
+    assert_eq!(opener.open(&mut out).unwrap().as_deref(), Some(&b"frame one, frame two"[..]));
 }
 
 #[test]
@@ -204,10 +174,7 @@ fn nothing_to_seal_makes_no_record() {
     let mut out = BytesMut::new();
     assert_eq!(sealer.seal_with(&mut out, |_| {}), Ok(false));
     assert!(out.is_empty());
-    assert_eq!(
-        sealer.seal_with(&mut out, |out| out.extend_from_slice(b"x")),
-        Ok(true)
-    );
+    assert_eq!(sealer.seal_with(&mut out, |out| out.extend_from_slice(b"x")), Ok(true));
     assert_eq!(opener.open(&mut out).unwrap().as_deref(), Some(&b"x"[..]));
 }
 

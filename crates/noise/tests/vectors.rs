@@ -64,16 +64,9 @@ fn both_sides_play_every_transcript_byte_for_byte() {
         let derived = &vector["derived"];
         for (role, other) in [("initiator", "responder"), ("responder", "initiator")] {
             let mut established = play(&vector, role);
-            let peer: PeerId = derived[format!("{other}_peer_id")]
-                .as_str()
-                .unwrap()
-                .parse()
-                .unwrap();
+            let peer: PeerId = derived[format!("{other}_peer_id")].as_str().unwrap().parse().unwrap();
             assert_eq!(established.peer.peer_id(), peer);
-            assert_eq!(
-                hex::encode(established.handshake_hash),
-                derived["handshake_hash"].as_str().unwrap()
-            );
+            assert_eq!(hex::encode(established.handshake_hash), derived["handshake_hash"].as_str().unwrap());
             let muxer = match vector["expect"]["muxer"].as_str() {
                 Some(muxer) => MuxerChoice::Inlined(muxer.to_owned()),
                 None => MuxerChoice::Negotiate,
@@ -108,9 +101,7 @@ fn the_transport_keys_are_those_of_the_transcript() {
             assert_eq!(ours, same);
             let receiving = key(&derived[format!("key_{other}_to_{role}")]);
             let mut record = BytesMut::new();
-            Sealer::new(&receiving)
-                .seal(b"any plaintext", &mut record)
-                .unwrap();
+            Sealer::new(&receiving).seal(b"any plaintext", &mut record).unwrap();
             assert!(Opener::new(&receiving).open(&mut record.clone()).is_ok());
             assert!(established.opener.open(&mut record).unwrap().is_some());
         }

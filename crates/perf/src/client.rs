@@ -136,9 +136,7 @@ impl Client {
         let received = self.downloaded.saturating_add(bytes.len() as u64);
         // spec: perf/download-exact
         if received > self.download {
-            return Err(self.fail(ClientError::TooMuch {
-                expected: self.download,
-            }));
+            return Err(self.fail(ClientError::TooMuch { expected: self.download }));
         }
         self.downloaded = received;
         Ok(())
@@ -153,10 +151,7 @@ impl Client {
         self.error.map_or(Ok(()), Err)?;
         let upload_unfinished = matches!(self.state, State::Header | State::Upload);
         if upload_unfinished || self.downloaded < self.download {
-            let error = ClientError::TooShort {
-                received: self.downloaded,
-                expected: self.download,
-            };
+            let error = ClientError::TooShort { received: self.downloaded, expected: self.download };
             return Err(self.fail(error));
         }
         if let State::Download = self.state {

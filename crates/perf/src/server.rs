@@ -38,10 +38,7 @@ enum State {
 
 impl Default for State {
     fn default() -> Self {
-        Self::Header {
-            bytes: [0; HEADER_LEN],
-            filled: 0,
-        }
+        Self::Header { bytes: [0; HEADER_LEN], filled: 0 }
     }
 }
 
@@ -56,11 +53,7 @@ impl Server {
     /// client's end are ignored.
     pub fn handle_input(&mut self, mut bytes: &[u8]) {
         // spec: perf/split-header
-        if let State::Header {
-            bytes: header,
-            filled,
-        } = &mut self.state
-        {
+        if let State::Header { bytes: header, filled } = &mut self.state {
             let len = bytes.len().min(HEADER_LEN - *filled);
             let (head, rest) = bytes.split_at(len);
             header[*filled..*filled + len].copy_from_slice(head);
@@ -69,9 +62,7 @@ impl Server {
             if *filled < HEADER_LEN {
                 return;
             }
-            self.state = State::Upload {
-                download: u64::from_be_bytes(*header),
-            };
+            self.state = State::Upload { download: u64::from_be_bytes(*header) };
         }
         if let State::Upload { .. } = self.state {
             self.received = self.received.saturating_add(bytes.len() as u64);

@@ -37,10 +37,7 @@ fn download(server: &mut Server, client: &mut Client, now: Instant, limit: usize
 fn nothing_up_and_nothing_down_is_a_header_and_two_ends() {
     let t = start();
     let mut client = Client::new(t, 0, 0);
-    assert_eq!(
-        client.poll_transmit(t, usize::MAX),
-        Some(Transmit::Data(Bytes::from_static(&[0; 8])))
-    );
+    assert_eq!(client.poll_transmit(t, usize::MAX), Some(Transmit::Data(Bytes::from_static(&[0; 8]))));
     assert_eq!(client.poll_transmit(t, usize::MAX), Some(Transmit::Finish));
     assert_eq!(client.poll_transmit(t, usize::MAX), None);
 
@@ -82,10 +79,7 @@ fn ten_mebibytes_go_up_and_ten_come_down() {
     download(&mut server, &mut client, t + 5 * MS, usize::MAX);
     let report = client.report().unwrap();
     assert_eq!((report.uploaded, report.downloaded), (size, size));
-    assert_eq!(
-        (report.upload_time, report.answer_time, report.total_time),
-        (MS, 5 * MS, 5 * MS)
-    );
+    assert_eq!((report.upload_time, report.answer_time, report.total_time), (MS, 5 * MS, 5 * MS));
 }
 
 #[test]
@@ -99,10 +93,7 @@ fn the_server_is_silent_until_the_clients_end() {
     assert_eq!(server.remaining(), None);
     server.handle_end().unwrap();
     assert_eq!(server.remaining(), Some(1024 * 1024));
-    assert!(matches!(
-        server.poll_transmit(usize::MAX),
-        Some(Transmit::Data(_))
-    ));
+    assert!(matches!(server.poll_transmit(usize::MAX), Some(Transmit::Data(_))));
 }
 
 #[test]
@@ -112,10 +103,7 @@ fn a_header_of_eight_one_byte_pieces_is_a_header() {
         server.handle_input(&[byte]);
     }
     server.handle_end().unwrap();
-    assert_eq!(
-        server.poll_transmit(usize::MAX),
-        Some(Transmit::Data(Bytes::from_static(&[0; 3])))
-    );
+    assert_eq!(server.poll_transmit(usize::MAX), Some(Transmit::Data(Bytes::from_static(&[0; 3]))));
     assert_eq!(server.poll_transmit(usize::MAX), Some(Transmit::Finish));
 }
 
@@ -136,9 +124,7 @@ fn the_largest_download_is_valid_and_can_be_left_at_any_time() {
     upload(&mut client, &mut server, t, usize::MAX);
     let mut read = 0;
     while read < 1024 * 1024 {
-        let Some(Transmit::Data(bytes)) = server.poll_transmit(usize::MAX) else {
-            panic!("data follows")
-        };
+        let Some(Transmit::Data(bytes)) = server.poll_transmit(usize::MAX) else { panic!("data follows") };
         client.handle_input(t, &bytes).unwrap();
         read += bytes.len();
     }
@@ -165,10 +151,7 @@ fn a_limit_of_zero_sends_nothing_and_loses_nothing() {
     let (mut client, mut server) = (Client::new(t, 5, 5), Server::new());
     let _header = client.poll_transmit(t, 0);
     assert_eq!(client.poll_transmit(t, 0), None);
-    assert_eq!(
-        client.poll_transmit(t, 9),
-        Some(Transmit::Data(Bytes::from_static(&[0; 5])))
-    );
+    assert_eq!(client.poll_transmit(t, 9), Some(Transmit::Data(Bytes::from_static(&[0; 5]))));
     server.handle_input(&5u64.to_be_bytes());
     server.handle_end().unwrap();
     assert_eq!(server.poll_transmit(0), None);
@@ -186,28 +169,16 @@ fn the_client_names_a_server_that_talks_too_early_too_much_or_too_little() {
 
     let mut much = Client::new(t, 0, 10);
     while much.poll_transmit(t, usize::MAX).is_some() {}
-    assert_eq!(
-        much.handle_input(t, &[0; 11]),
-        Err(ClientError::TooMuch { expected: 10 })
-    );
+    assert_eq!(much.handle_input(t, &[0; 11]), Err(ClientError::TooMuch { expected: 10 }));
     assert_eq!(much.report(), None);
 
     let mut little = Client::new(t, 0, 10);
     while little.poll_transmit(t, usize::MAX).is_some() {}
     little.handle_input(t, &[0; 9]).unwrap();
-    assert_eq!(
-        little.handle_end(t),
-        Err(ClientError::TooShort {
-            received: 9,
-            expected: 10
-        })
-    );
+    assert_eq!(little.handle_end(t), Err(ClientError::TooShort { received: 9, expected: 10 }));
 
     let mut no_upload_taken = Client::new(t, 5, 0);
-    let error = ClientError::TooShort {
-        received: 0,
-        expected: 0,
-    };
+    let error = ClientError::TooShort { received: 0, expected: 0 };
     assert_eq!(no_upload_taken.handle_end(t), Err(error));
 }
 

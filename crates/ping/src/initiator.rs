@@ -128,11 +128,7 @@ impl Initiator {
         self.queued -= 1;
         // spec: ping/dialer-32-random
         let (sequence, payload) = self.payloads.take();
-        self.in_flight.push_back(InFlight {
-            sequence,
-            payload,
-            sent: now,
-        });
+        self.in_flight.push_back(InFlight { sequence, payload, sent: now });
         Some(Bytes::copy_from_slice(&payload))
     }
 
@@ -234,10 +230,7 @@ impl Initiator {
         self.matched = 0;
         if let Some(done) = self.in_flight.pop_front() {
             let rtt = now.saturating_duration_since(done.sent);
-            self.pongs.push_back(Pong {
-                sequence: done.sequence,
-                rtt,
-            });
+            self.pongs.push_back(Pong { sequence: done.sequence, rtt });
         }
     }
 
@@ -266,10 +259,7 @@ impl Payloads {
     fn take(&mut self) -> (u64, [u8; PAYLOAD_LEN]) {
         let sequence = self.next;
         self.next = self.next.wrapping_add(1);
-        let digest = Sha256::new()
-            .chain_update(self.seed)
-            .chain_update(sequence.to_be_bytes())
-            .finalize();
+        let digest = Sha256::new().chain_update(self.seed).chain_update(sequence.to_be_bytes()).finalize();
         (sequence, digest.into())
     }
 }
@@ -277,8 +267,6 @@ impl Payloads {
 impl std::fmt::Debug for Payloads {
     /// Leaves the seed out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Payloads")
-            .field("next", &self.next)
-            .finish_non_exhaustive()
+        f.debug_struct("Payloads").field("next", &self.next).finish_non_exhaustive()
     }
 }

@@ -35,11 +35,7 @@ impl Responder {
     /// A fresh stream, opened at `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self {
-            buffer: BytesMut::new(),
-            active: now,
-            ended: false,
-        }
+        Self { buffer: BytesMut::new(), active: now, ended: false }
     }
 
     /// Takes bytes off `input`, as many as fit.
@@ -112,10 +108,6 @@ impl Responder {
         self.ended = true;
         let received = self.buffer.len() % PAYLOAD_LEN;
         self.buffer.truncate(self.buffer.len() - received);
-        if received == 0 {
-            Ok(())
-        } else {
-            Err(ResponderError::Partial { received })
-        }
+        if received == 0 { Ok(()) } else { Err(ResponderError::Partial { received }) }
     }
 }

@@ -39,17 +39,9 @@ fn a_ping_measures_the_round_trip_in_microseconds() {
     let sent = initiator.poll_transmit(t).unwrap();
     assert_eq!(sent.len(), PAYLOAD_LEN);
     let back = echo(&mut responder, t, &sent);
-    initiator
-        .handle_input(t + Duration::from_micros(1234), &back)
-        .unwrap();
+    initiator.handle_input(t + Duration::from_micros(1234), &back).unwrap();
 
-    assert_eq!(
-        initiator.poll_pong(),
-        Some(Pong {
-            sequence: 0,
-            rtt: Duration::from_micros(1234)
-        })
-    );
+    assert_eq!(initiator.poll_pong(), Some(Pong { sequence: 0, rtt: Duration::from_micros(1234) }));
     assert_eq!(initiator.poll_pong(), None);
 }
 
@@ -67,13 +59,7 @@ fn ten_pings_in_sequence_use_one_stream_and_never_repeat_a_payload() {
         payloads.insert(sent);
         t += 3 * MS;
         initiator.handle_input(t, &back).unwrap();
-        assert_eq!(
-            initiator.poll_pong(),
-            Some(Pong {
-                sequence,
-                rtt: 3 * MS
-            })
-        );
+        assert_eq!(initiator.poll_pong(), Some(Pong { sequence, rtt: 3 * MS }));
     }
     assert_eq!(payloads.len(), 10);
 
@@ -94,9 +80,7 @@ fn pings_in_flight_are_matched_in_order_and_timed_one_by_one() {
         wire.extend_from_slice(&initiator.poll_transmit(t + i * MS).unwrap());
     }
     initiator.handle_input(t + 10 * MS, &wire).unwrap();
-    let rtts: Vec<_> = std::iter::from_fn(|| initiator.poll_pong())
-        .map(|pong| pong.rtt)
-        .collect();
+    let rtts: Vec<_> = std::iter::from_fn(|| initiator.poll_pong()).map(|pong| pong.rtt).collect();
     assert_eq!(rtts, [10 * MS, 9 * MS, 8 * MS]);
 }
 
@@ -142,10 +126,7 @@ fn a_wrong_echo_is_noticed_at_its_first_wrong_byte() {
 #[test]
 fn bytes_that_no_ping_asked_for_are_a_violation() {
     let t = start();
-    assert_eq!(
-        Initiator::new([0; 32]).handle_input(t, &[0]),
-        Err(PingError::Unrequested)
-    );
+    assert_eq!(Initiator::new([0; 32]).handle_input(t, &[0]), Err(PingError::Unrequested));
 
     let mut queued_only = Initiator::new([0; 32]);
     queued_only.ping().unwrap();
@@ -155,15 +136,8 @@ fn bytes_that_no_ping_asked_for_are_a_violation() {
     one_byte_more.ping().unwrap();
     let mut back = one_byte_more.poll_transmit(t).unwrap().to_vec();
     back.push(0);
-    assert_eq!(
-        one_byte_more.handle_input(t + MS, &back),
-        Err(PingError::Unrequested)
-    );
-    assert_eq!(
-        one_byte_more.poll_pong().unwrap().rtt,
-        MS,
-        "the pong before the violation counts"
-    );
+    assert_eq!(one_byte_more.handle_input(t + MS, &back), Err(PingError::Unrequested));
+    assert_eq!(one_byte_more.poll_pong().unwrap().rtt, MS, "the pong before the violation counts");
 }
 
 #[test]
@@ -280,10 +254,7 @@ fn an_idle_stream_ends_and_a_dripping_one_too() {
     for i in 0..31 {
         dripping.handle_input(t + i * IDLE_TIMEOUT / 32, &mut Bytes::from_static(&[0]));
     }
-    assert_eq!(
-        dripping.handle_timeout(t + IDLE_TIMEOUT),
-        Err(ResponderError::Partial { received: 31 })
-    );
+    assert_eq!(dripping.handle_timeout(t + IDLE_TIMEOUT), Err(ResponderError::Partial { received: 31 }));
 
     let mut used = Responder::new(t);
     used.handle_input(t + 5 * MS, &mut Bytes::from_static(&[0; PAYLOAD_LEN]));

@@ -53,10 +53,7 @@ impl Default for Clock {
 impl Clock {
     /// A clock that has not moved yet.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a base for virtual time; only differences to it count"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a base for virtual time; only differences to it count")]
     pub fn new() -> Self {
         let start = Instant::now();
         Self { start, now: start }

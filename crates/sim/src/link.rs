@@ -193,8 +193,7 @@ impl Link {
         self.busy_until = Some(departed);
         // A latency that was lowered meanwhile must not let this piece overtake an earlier one.
         let earlier = self.under_way.back().map_or(departed, |(due, _)| *due);
-        self.under_way
-            .push_back(((departed + self.config.latency).max(earlier), arrival));
+        self.under_way.push_back(((departed + self.config.latency).max(earlier), arrival));
     }
 
     fn time_on_wire(&self, len: usize) -> Duration {

@@ -59,13 +59,7 @@ impl<L: Node, R: Node> Pair<L, R> {
         let mut rng = Rng::new(seed);
         let rightward = Link::new(config, rng.next_u64());
         let leftward = Link::new(config, rng.next_u64());
-        Self {
-            clock,
-            left,
-            right,
-            rightward,
-            leftward,
-        }
+        Self { clock, left, right, rightward, leftward }
     }
 
     /// Moves what is due now; when nothing is, jumps to the earliest deadline and lets it pass. False when
@@ -81,21 +75,14 @@ impl<L: Node, R: Node> Pair<L, R> {
             return false;
         };
         self.clock.advance_to(next);
-        for (due, node) in nodes
-            .iter()
-            .zip([&mut self.left as &mut dyn Node, &mut self.right])
-        {
+        for (due, node) in nodes.iter().zip([&mut self.left as &mut dyn Node, &mut self.right]) {
             if due.is_some_and(|due| due <= self.clock.now()) {
                 node.handle_timeout(self.clock.now());
             }
         }
         // A node whose deadline does not move would stop the time.
         let stuck = self.clock.now() == now && !self.exchange() && earliest(self.deadlines()) == Some(next);
-        assert!(
-            !stuck,
-            "a deadline at {:?} stays after handle_timeout",
-            self.clock.elapsed()
-        );
+        assert!(!stuck, "a deadline at {:?} stays after handle_timeout", self.clock.elapsed());
         true
     }
 
@@ -117,12 +104,7 @@ impl<L: Node, R: Node> Pair<L, R> {
 
     fn deadlines(&self) -> [Option<Instant>; 4] {
         let links = [self.rightward.poll_timeout(), self.leftward.poll_timeout()];
-        [
-            links[0],
-            links[1],
-            self.left.poll_timeout(),
-            self.right.poll_timeout(),
-        ]
+        [links[0], links[1], self.left.poll_timeout(), self.right.poll_timeout()]
     }
 
     /// Takes what the nodes send and gives them what has arrived. False when there was nothing.

@@ -58,21 +58,14 @@ mod tests {
     fn the_sequence_is_the_published_one() {
         // The first numbers of SplitMix64 from seed 1234567, as in its reference code.
         let mut rng = Rng::new(1_234_567);
-        let numbers = [
-            6_457_827_717_110_365_317,
-            3_203_168_211_198_807_973,
-            9_817_491_932_198_370_423,
-        ];
+        let numbers = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!(numbers.map(|_| rng.next_u64()), numbers);
     }
 
     #[test]
     fn bounds_hold_and_are_reached() {
         let mut rng = Rng::new(1);
-        assert_eq!(
-            (rng.below(0), rng.below(1), rng.length(0), rng.length(1)),
-            (0, 0, 1, 1)
-        );
+        assert_eq!((rng.below(0), rng.below(1), rng.length(0), rng.length(1)), (0, 0, 1, 1));
         let seen: std::collections::BTreeSet<_> = (0..200).map(|_| rng.below(5)).collect();
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     }

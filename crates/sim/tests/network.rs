@@ -28,10 +28,7 @@ fn sent(config: LinkConfig, bytes: &'static [u8]) -> Vec<Arrival> {
     let mut link = Link::new(config, 1);
     link.send(clock.now(), Bytes::from_static(bytes));
     link.finish(clock.now());
-    drain(&mut link, &mut clock)
-        .into_iter()
-        .map(|(_, arrival)| arrival)
-        .collect()
+    drain(&mut link, &mut clock).into_iter().map(|(_, arrival)| arrival).collect()
 }
 
 fn data(bytes: &'static [u8]) -> Arrival {
@@ -41,22 +38,14 @@ fn data(bytes: &'static [u8]) -> Arrival {
 #[test]
 fn bytes_arrive_after_the_latency_and_at_the_bandwidth() {
     let mut clock = Clock::new();
-    let config = LinkConfig {
-        latency: 100 * MS,
-        bandwidth: Some(1000),
-        ..LinkConfig::default()
-    };
+    let config = LinkConfig { latency: 100 * MS, bandwidth: Some(1000), ..LinkConfig::default() };
     let mut link = Link::new(config, 1);
     link.send(clock.now(), Bytes::from_static(b"12345"));
     link.send(clock.now(), Bytes::from_static(b"67890"));
     link.finish(clock.now());
     assert_eq!(link.bytes_under_way(), 10);
     let arrivals = drain(&mut link, &mut clock);
-    let expected = [
-        (105 * MS, data(b"12345")),
-        (110 * MS, data(b"67890")),
-        (110 * MS, Arrival::End),
-    ];
+    let expected = [(105 * MS, data(b"12345")), (110 * MS, data(b"67890")), (110 * MS, Arrival::End)];
     assert_eq!(arrivals, expected);
     assert_eq!(link.bytes_under_way(), 0);
 }
@@ -64,13 +53,7 @@ fn bytes_arrive_after_the_latency_and_at_the_bandwidth() {
 #[test]
 fn a_wire_that_was_idle_owes_nothing() {
     let mut clock = Clock::new();
-    let mut link = Link::new(
-        LinkConfig {
-            bandwidth: Some(1000),
-            ..LinkConfig::default()
-        },
-        1,
-    );
+    let mut link = Link::new(LinkConfig { bandwidth: Some(1000), ..LinkConfig::default() }, 1);
     link.send(clock.now(), Bytes::from_static(b"a"));
     clock.advance(Duration::from_secs(1));
     link.send(clock.now(), Bytes::from_static(b"b"));
@@ -79,63 +62,28 @@ fn a_wire_that_was_idle_owes_nothing() {
 
 #[test]
 fn splits_are_as_asked() {
-    let config = |split| LinkConfig {
-        split,
-        ..LinkConfig::default()
-    };
-    assert_eq!(
-        sent(config(Split::Bytewise), b"abc"),
-        [data(b"a"), data(b"b"), data(b"c"), Arrival::End]
-    );
+    let config = |split| LinkConfig { split, ..LinkConfig::default() };
+    assert_eq!(sent(config(Split::Bytewise), b"abc"), [data(b"a"), data(b"b"), data(b"c"), Arrival::End]);
     assert_eq!(sent(config(Split::Whole), b"abc"), [data(b"abc"), Arrival::End]);
     let pieces = sent(config(Split::Random(4)), &[7; 1000]);
-    assert!(
-        pieces.len() > 250 && pieces.len() < 1000,
-        "{} pieces",
-        pieces.len()
-    );
+    assert!(pieces.len() > 250 && pieces.len() < 1000, "{} pieces", pieces.len());
 }
 
 #[test]
 fn each_fault_happens_at_its_byte() {
-    let config = |kind| LinkConfig {
-        fault: Some(Fault { at: 2, kind }),
-        ..LinkConfig::default()
-    };
-    assert_eq!(
-        sent(config(FaultKind::Truncate), b"abcd"),
-        [data(b"ab"), Arrival::End]
-    );
-    assert_eq!(
-        sent(config(FaultKind::Reset), b"abcd"),
-        [data(b"ab"), Arrival::Reset]
-    );
+    let config = |kind| LinkConfig { fault: Some(Fault { at: 2, kind }), ..LinkConfig::default() };
+    assert_eq!(sent(config(FaultKind::Truncate), b"abcd"), [data(b"ab"), Arrival::End]);
+    assert_eq!(sent(config(FaultKind::Reset), b"abcd"), [data(b"ab"), Arrival::Reset]);
     assert_eq!(sent(config(FaultKind::Stall), b"abcd"), [data(b"ab")]);
-    assert_eq!(
-        sent(config(FaultKind::Corrupt(1)), b"abcd"),
-        [data(b"abbd"), Arrival::End]
-    );
-    assert_eq!(
-        sent(config(FaultKind::Reset), b"ab"),
-        [data(b"ab"), Arrival::End],
-        "not reached"
-    );
+    assert_eq!(sent(config(FaultKind::Corrupt(1)), b"abcd"), [data(b"abbd"), Arrival::End]);
+    assert_eq!(sent(config(FaultKind::Reset), b"ab"), [data(b"ab"), Arrival::End], "not reached");
 }
 
 #[test]
 fn a_fault_counts_bytes_over_all_sends() {
     let clock = Clock::new();
-    let fault = Some(Fault {
-        at: 3,
-        kind: FaultKind::Reset,
-    });
-    let mut link = Link::new(
-        LinkConfig {
-            fault,
-            ..LinkConfig::default()
-        },
-        1,
-    );
+    let fault = Some(Fault { at: 3, kind: FaultKind::Reset });
+    let mut link = Link::new(LinkConfig { fault, ..LinkConfig::default() }, 1);
     for piece in [b"ab", b"cd", b"ef"] {
         link.send(clock.now(), Bytes::from_static(piece));
     }
@@ -146,20 +94,11 @@ fn a_fault_counts_bytes_over_all_sends() {
 #[test]
 fn a_lower_latency_does_not_reorder() {
     let mut clock = Clock::new();
-    let mut link = Link::new(
-        LinkConfig {
-            latency: 100 * MS,
-            ..LinkConfig::default()
-        },
-        1,
-    );
+    let mut link = Link::new(LinkConfig { latency: 100 * MS, ..LinkConfig::default() }, 1);
     link.send(clock.now(), Bytes::from_static(b"slow"));
     link.set_config(LinkConfig::default());
     link.send(clock.now(), Bytes::from_static(b"fast"));
-    assert_eq!(
-        drain(&mut link, &mut clock),
-        [(100 * MS, data(b"slow")), (100 * MS, data(b"fast"))]
-    );
+    assert_eq!(drain(&mut link, &mut clock), [(100 * MS, data(b"slow")), (100 * MS, data(b"fast"))]);
 }
 
 #[test]
@@ -181,13 +120,7 @@ struct Ticker {
 
 impl Ticker {
     fn new(now: Instant, left: u8) -> Self {
-        Self {
-            next: (left > 0).then_some(now),
-            left,
-            out: Vec::new(),
-            got: Vec::new(),
-            echo: left == 0,
-        }
+        Self { next: (left > 0).then_some(now), left, out: Vec::new(), got: Vec::new(), echo: left == 0 }
     }
 }
 
@@ -222,15 +155,9 @@ impl Node for Ticker {
 fn a_pair_runs_on_virtual_time_until_nothing_is_left() {
     let clock = Clock::new();
     let (left, right) = (Ticker::new(clock.now(), 3), Ticker::new(clock.now(), 0));
-    let config = LinkConfig {
-        latency: 25 * MS,
-        ..LinkConfig::default()
-    };
+    let config = LinkConfig { latency: 25 * MS, ..LinkConfig::default() };
     let mut pair = Pair::new(clock, left, right, config, 1);
-    assert_eq!(
-        pair.run_until(Duration::from_secs(3600), |_| false),
-        Outcome::Idle
-    );
+    assert_eq!(pair.run_until(Duration::from_secs(3600), |_| false), Outcome::Idle);
     // The last byte leaves at 20 ms and is back a round trip later.
     assert_eq!(pair.clock.elapsed(), 70 * MS);
     assert_eq!((pair.left.got.len(), pair.right.got.len()), (3, 3));
@@ -262,13 +189,7 @@ fn a_deadline_that_never_moves_is_a_failure_and_not_a_hang() {
         }
     }
     let clock = Clock::new();
-    let mut pair = Pair::new(
-        clock,
-        Stuck(clock.now()),
-        Stuck(clock.now()),
-        LinkConfig::default(),
-        1,
-    );
+    let mut pair = Pair::new(clock, Stuck(clock.now()), Stuck(clock.now()), LinkConfig::default(), 1);
     pair.run_until(Duration::from_secs(1), |_| false);
 }
 

@@ -72,21 +72,13 @@ impl TcpTransport {
         let resolver = Some(Arc::new(resolve::DnsResolver::system()) as Arc<dyn Resolver>);
         #[cfg(not(feature = "dns"))]
         let resolver = None;
-        Self {
-            options,
-            resolver,
-            listening: Arc::default(),
-        }
+        Self { options, resolver, listening: Arc::default() }
     }
 
     /// A transport that looks names up through `resolver`, or with `None` takes no names.
     #[must_use]
     pub fn with_resolver(options: TcpOptions, resolver: Option<Arc<dyn Resolver>>) -> Self {
-        Self {
-            options,
-            resolver,
-            listening: Arc::default(),
-        }
+        Self { options, resolver, listening: Arc::default() }
     }
 
     /// The address of a listener of ours that a dial to `remote` may leave from.
@@ -114,9 +106,7 @@ impl TcpTransport {
             }
             socket::connect(&self.options, remote, None).await
         };
-        timeout(self.options.connect_timeout, connecting)
-            .await
-            .map_err(|_| TransportError::TimedOut)?
+        timeout(self.options.connect_timeout, connecting).await.map_err(|_| TransportError::TimedOut)?
     }
 }
 

@@ -44,19 +44,9 @@ impl TcpListener {
     ) -> Result<Self, TransportError> {
         let socket = socket::listen(options, addr)?;
         let local = socket.local_addr()?;
-        listening
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(local);
+        listening.lock().unwrap_or_else(PoisonError::into_inner).insert(local);
         let options = options.clone();
-        Ok(Self {
-            socket,
-            local,
-            options,
-            listening,
-            backoff: Backoff::default(),
-            paused_until: None,
-        })
+        Ok(Self { socket, local, options, listening, backoff: Backoff::default(), paused_until: None })
     }
 
     async fn accept_one(&mut self) -> Result<Connected, TransportError> {
@@ -65,12 +55,7 @@ impl TcpListener {
                 sleep_until(until).await;
                 self.paused_until = None;
             }
-            match self
-                .socket
-                .accept()
-                .await
-                .and_then(|accepted| self.prepare(accepted))
-            {
+            match self.socket.accept().await.and_then(|accepted| self.prepare(accepted)) {
                 Ok(connected) => {
                     self.backoff.succeeded();
                     return Ok(connected);
@@ -114,10 +99,7 @@ impl Listener for TcpListener {
         } else {
             BTreeSet::from([self.local.ip()])
         };
-        reachable
-            .into_iter()
-            .map(|ip| address::multiaddr(SocketAddr::new(ip, self.local.port())))
-            .collect()
+        reachable.into_iter().map(|ip| address::multiaddr(SocketAddr::new(ip, self.local.port()))).collect()
     }
 
     /// Waits for the next connection. Cancel-safe.
@@ -131,10 +113,7 @@ impl Listener for TcpListener {
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        self.listening
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.local);
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.local);
     }
 }
 
@@ -149,11 +128,7 @@ fn interface_ips(v4: bool) -> BTreeSet<IpAddr> {
         Err(error) => {
             // The machine itself can reach the listener in any case.
             tracing::warn!(%error, "cannot list the network interfaces");
-            BTreeSet::from([if v4 {
-                Ipv4Addr::LOCALHOST.into()
-            } else {
-                Ipv6Addr::LOCALHOST.into()
-            }])
+            BTreeSet::from([if v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() }])
         }
     }
 }

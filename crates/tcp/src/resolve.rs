@@ -53,11 +53,7 @@ pub trait Resolver: Send + Sync + Debug + 'static {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Name {
     /// `/dns*/name/tcp/port[/p2p/…]`
-    Host {
-        name: String,
-        versions: Versions,
-        rest: Multiaddr,
-    },
+    Host { name: String, versions: Versions, rest: Multiaddr },
     /// `/dnsaddr/name[/p2p/…]`
     Link { name: String, peer: Option<PeerId> },
 }
@@ -93,19 +89,12 @@ fn read(addr: &Multiaddr) -> Option<Name> {
         Protocol::Dns4(name) => (owned(name), Versions::Four),
         Protocol::Dns6(name) => (owned(name), Versions::Six),
         Protocol::Dnsaddr(name) => {
-            return parts.next().is_none().then(|| Name::Link {
-                name: owned(name),
-                peer,
-            });
+            return parts.next().is_none().then(|| Name::Link { name: owned(name), peer });
         }
         _ => return None,
     };
     let tcp_alone = matches!(parts.next()?, Protocol::Tcp(port) if port != 0) && parts.next().is_none();
-    tcp_alone.then(|| Name::Host {
-        name,
-        versions,
-        rest: addr.iter().skip(1).collect(),
-    })
+    tcp_alone.then(|| Name::Host { name, versions, rest: addr.iter().skip(1).collect() })
 }
 
 /// Follows the names in `addr` to the addresses that this transport dials, without repetition.
@@ -143,21 +132,13 @@ async fn look_up(resolver: &dyn Resolver, name: &Name) -> Result<Vec<Multiaddr>,
             let found: Vec<_> = ips.into_iter().filter(|ip| versions.include(*ip)).collect();
             if found.is_empty() {
                 let reason = "the name has no address of this IP version".to_owned();
-                return Err(TransportError::Resolve {
-                    name: name.clone(),
-                    reason,
-                });
+                return Err(TransportError::Resolve { name: name.clone(), reason });
             }
-            Ok(found
-                .into_iter()
-                .map(|ip| Multiaddr::from(ip).iter().chain(rest.iter()).collect())
-                .collect())
+            Ok(found.into_iter().map(|ip| Multiaddr::from(ip).iter().chain(rest.iter()).collect()).collect())
         }
         Name::Link { name, peer } => {
             let texts = resolver.texts(&format!("_dnsaddr.{name}")).await?;
-            let linked = texts
-                .iter()
-                .filter_map(|text| text.strip_prefix("dnsaddr=")?.parse().ok());
+            let linked = texts.iter().filter_map(|text| text.strip_prefix("dnsaddr=")?.parse().ok());
             // A record for another peer on the same name is not for this dial.
             let wanted = |addr: &Multiaddr| peer.is_none() || split_peer_id(addr).1 == *peer;
             Ok(linked.filter(wanted).collect())
@@ -180,10 +161,7 @@ impl Search {
         let names = level.len();
         level.retain(|name| depth < MAX_DEPTH || matches!(name, Name::Host { .. }));
         if level.len() < names {
-            self.fail(TransportError::ResolveLimit {
-                what: "steps",
-                limit: MAX_DEPTH,
-            });
+            self.fail(TransportError::ResolveLimit { what: "steps", limit: MAX_DEPTH });
         }
     }
 
@@ -201,10 +179,7 @@ impl Search {
 
     fn take(&mut self, addr: Multiaddr, next: &mut Vec<Name>) {
         let full = self.found.len() + self.visited.len() + next.len() > MAX_ADDRESSES;
-        let limit = TransportError::ResolveLimit {
-            what: "addresses",
-            limit: MAX_ADDRESSES,
-        };
+        let limit = TransportError::ResolveLimit { what: "addresses", limit: MAX_ADDRESSES };
         if address::dialable(&addr).is_some() {
             match self.found.contains(&addr) {
                 true => {}

@@ -64,10 +64,7 @@ fn new_socket(addr: SocketAddr) -> io::Result<Socket> {
 fn share_port(socket: &Socket) -> io::Result<()> {
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
-    #[cfg(all(
-        unix,
-        not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))
-    ))]
+    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
     socket.set_reuse_port(true)?;
     #[cfg(not(unix))]
     let _ = socket;
@@ -84,9 +81,7 @@ mod tests {
     async fn the_options_reach_the_socket() {
         let options = TcpOptions::default();
         let listener = listen(&options, "127.0.0.1:0".parse().unwrap()).unwrap();
-        let stream = connect(&options, listener.local_addr().unwrap(), None)
-            .await
-            .unwrap();
+        let stream = connect(&options, listener.local_addr().unwrap(), None).await.unwrap();
         let socket = SockRef::from(&stream);
         assert!(socket.tcp_nodelay().unwrap());
         assert!(socket.keepalive().unwrap());
@@ -100,16 +95,10 @@ mod tests {
 
     #[tokio::test]
     async fn options_that_are_off_stay_off() {
-        let options = TcpOptions {
-            nodelay: false,
-            keepalive: None,
-            notsent_lowat: None,
-            ..Default::default()
-        };
+        let options =
+            TcpOptions { nodelay: false, keepalive: None, notsent_lowat: None, ..Default::default() };
         let listener = listen(&options, "127.0.0.1:0".parse().unwrap()).unwrap();
-        let stream = connect(&options, listener.local_addr().unwrap(), None)
-            .await
-            .unwrap();
+        let stream = connect(&options, listener.local_addr().unwrap(), None).await.unwrap();
         let socket = SockRef::from(&stream);
         assert!(!socket.tcp_nodelay().unwrap());
         assert!(!socket.keepalive().unwrap());

@@ -18,26 +18,14 @@ async fn a_listener_without_descriptors_waits_and_goes_on() {
     let (_soft, hard) = Resource::NOFILE.get().unwrap();
     Resource::NOFILE.set(64.min(hard), hard).unwrap();
     let tcp = TcpTransport::with_resolver(Default::default(), None);
-    let mut listener = tcp
-        .listen(&"/ip4/127.0.0.1/tcp/0".parse().unwrap())
-        .await
-        .unwrap();
-    let port = listener.addresses()[0]
-        .to_string()
-        .rsplit('/')
-        .next()
-        .unwrap()
-        .parse::<u16>()
-        .unwrap();
+    let mut listener = tcp.listen(&"/ip4/127.0.0.1/tcp/0".parse().unwrap()).await.unwrap();
+    let port = listener.addresses()[0].to_string().rsplit('/').next().unwrap().parse::<u16>().unwrap();
     let waiting = TcpStream::connect(("127.0.0.1", port)).unwrap();
 
     let hoarded = exhaust();
     assert!(File::open("/dev/null").is_err());
     let starved = timeout(Duration::from_millis(50), listener.accept()).await;
-    assert!(
-        starved.is_err(),
-        "no descriptor, no connection, and no error either"
-    );
+    assert!(starved.is_err(), "no descriptor, no connection, and no error either");
 
     drop(hoarded);
     let accepted = listener.accept().await.unwrap();

@@ -42,11 +42,8 @@ fn answer(mut message: Message) -> Message {
         _ => None,
     };
     message.metadata.message_type = MessageType::Response;
-    message.metadata.response_code = if known.is_some() {
-        ResponseCode::NoError
-    } else {
-        ResponseCode::NXDomain
-    };
+    message.metadata.response_code =
+        if known.is_some() { ResponseCode::NoError } else { ResponseCode::NXDomain };
     for data in known.into_iter().flatten() {
         message.add_answer(Record::from_rdata(query.name().clone(), 60, data));
     }
@@ -68,10 +65,7 @@ async fn hosts_and_texts_are_found_and_texts_in_pieces_are_joined() {
     with_server(async |dns| {
         let ip = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
         assert_eq!(dns.addresses("a.example").await.unwrap(), [ip]);
-        assert_eq!(
-            dns.texts("_dnsaddr.a.example").await.unwrap(),
-            ["dnsaddr=/dns4/a.example/tcp/4001"]
-        );
+        assert_eq!(dns.texts("_dnsaddr.a.example").await.unwrap(), ["dnsaddr=/dns4/a.example/tcp/4001"]);
     })
     .await;
 }

@@ -46,10 +46,7 @@ async fn has_ipv6() -> bool {
 /// An address of loopback on which nobody listens.
 async fn closed_port() -> Multiaddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    addr(&format!(
-        "/ip4/127.0.0.1/tcp/{}",
-        listener.local_addr().unwrap().port()
-    ))
+    addr(&format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().unwrap().port()))
 }
 
 async fn exchange(tcp: &TcpTransport, at: &str) {
@@ -66,10 +63,7 @@ async fn exchange(tcp: &TcpTransport, at: &str) {
     let mut question = Vec::new();
     acceptor.read_to_end(&mut question).await.unwrap();
     assert_eq!(question, b"question");
-    acceptor
-        .write_all(b"answer after the question's end")
-        .await
-        .unwrap();
+    acceptor.write_all(b"answer after the question's end").await.unwrap();
     drop(acceptor);
     let mut answer = Vec::new();
     dialer.read_to_end(&mut answer).await.unwrap();
@@ -121,23 +115,13 @@ async fn ipv4_and_ipv6_listen_on_one_port_side_by_side() {
     let tcp = TcpTransport::default();
     let six = tcp.listen(&addr("/ip6/::/tcp/0")).await.unwrap();
     let addresses = six.addresses();
-    assert!(
-        addresses
-            .iter()
-            .all(|address| address.to_string().starts_with("/ip6/")),
-        "{addresses:?}"
-    );
+    assert!(addresses.iter().all(|address| address.to_string().starts_with("/ip6/")), "{addresses:?}");
     let same_port = addr(&format!("/ip4/0.0.0.0/tcp/{}", port(&addresses[0])));
     // Another process may hold the port on IPv4; our own IPv6 socket must not.
     let four = tcp.listen(&same_port).await;
     assert!(matches!(four, Ok(_) | Err(TransportError::AddressInUse)));
     if four.is_ok() {
-        let mapped = tcp
-            .dial(&addr(&format!(
-                "/ip6/::ffff:127.0.0.1/tcp/{}",
-                port(&addresses[0])
-            )))
-            .await;
+        let mapped = tcp.dial(&addr(&format!("/ip6/::ffff:127.0.0.1/tcp/{}", port(&addresses[0])))).await;
         assert!(mapped.is_err(), "an IPv6 socket carries no IPv4");
     }
 }
@@ -150,10 +134,7 @@ async fn several_listeners_work_side_by_side() {
     assert_ne!(first_addr, second_addr);
     let (at_second, _) = pair(&tcp, &mut *second, &second_addr).await;
     let (at_first, _) = pair(&tcp, &mut *first, &first_addr).await;
-    assert_eq!(
-        (at_first.remote_addr, at_second.remote_addr),
-        (first_addr, second_addr)
-    );
+    assert_eq!((at_first.remote_addr, at_second.remote_addr), (first_addr, second_addr));
 }
 
 #[tokio::test]
@@ -174,10 +155,7 @@ async fn dropping_the_listener_frees_its_address_at_once() {
 async fn a_taken_address_is_reported_as_in_use() {
     let tcp = TcpTransport::default();
     let (_listener, bound) = listen(&tcp, ANY_PORT_V4).await;
-    assert_eq!(
-        tcp.listen(&bound).await.unwrap_err(),
-        TransportError::AddressInUse
-    );
+    assert_eq!(tcp.listen(&bound).await.unwrap_err(), TransportError::AddressInUse);
 }
 
 #[tokio::test]
@@ -190,40 +168,23 @@ async fn an_address_that_is_not_ours_is_unreachable_to_listen_on() {
 #[tokio::test]
 async fn a_closed_port_refuses() {
     let closed = closed_port().await;
-    assert_eq!(
-        TcpTransport::default().dial(&closed).await.unwrap_err(),
-        TransportError::Refused
-    );
+    assert_eq!(TcpTransport::default().dial(&closed).await.unwrap_err(), TransportError::Refused);
 }
 
 #[tokio::test]
 async fn what_is_not_tcp_is_unsupported() {
     let tcp = TcpTransport::with_resolver(TcpOptions::default(), None);
-    for text in [
-        "/ip4/127.0.0.1/udp/1/quic-v1",
-        "/ip4/127.0.0.1/tcp/1/ws",
-        "/ip4/127.0.0.1/tcp/0",
-        "/memory/1",
-    ] {
+    for text in
+        ["/ip4/127.0.0.1/udp/1/quic-v1", "/ip4/127.0.0.1/tcp/1/ws", "/ip4/127.0.0.1/tcp/0", "/memory/1"]
+    {
         assert!(!tcp.can_dial(&addr(text)), "{text}");
-        assert_eq!(
-            tcp.dial(&addr(text)).await.unwrap_err(),
-            TransportError::Unsupported,
-            "{text}"
-        );
+        assert_eq!(tcp.dial(&addr(text)).await.unwrap_err(), TransportError::Unsupported, "{text}");
     }
     for text in ["/ip4/127.0.0.1/udp/0", "/dns4/localhost/tcp/0", "/memory/1"] {
         assert!(!tcp.can_listen(&addr(text)), "{text}");
-        assert_eq!(
-            tcp.listen(&addr(text)).await.unwrap_err(),
-            TransportError::Unsupported,
-            "{text}"
-        );
+        assert_eq!(tcp.listen(&addr(text)).await.unwrap_err(), TransportError::Unsupported, "{text}");
     }
-    assert!(
-        !tcp.can_dial(&addr("/dns4/localhost/tcp/1")),
-        "no resolver, no names"
-    );
+    assert!(!tcp.can_dial(&addr("/dns4/localhost/tcp/1")), "no resolver, no names");
     assert!(tcp.can_dial(&addr("/ip4/127.0.0.1/tcp/1")) && tcp.can_listen(&addr(ANY_PORT_V4)));
 }
 
@@ -231,14 +192,8 @@ async fn what_is_not_tcp_is_unsupported() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_dial_that_nobody_answers_ends_at_its_deadline() {
-    let options = TcpOptions {
-        connect_timeout: Duration::from_millis(50),
-        ..TcpOptions::default()
-    };
-    let tcp = TcpTransport::new(TcpOptions {
-        backlog: 1,
-        ..options
-    });
+    let options = TcpOptions { connect_timeout: Duration::from_millis(50), ..TcpOptions::default() };
+    let tcp = TcpTransport::new(TcpOptions { backlog: 1, ..options });
     let (_never_accepts, bound) = listen(&tcp, ANY_PORT_V4).await;
     let mut queued = Vec::new();
     let failure = loop {
@@ -302,20 +257,14 @@ async fn a_connection_that_is_gone_before_it_is_accepted_does_not_end_the_listen
 #[cfg(unix)]
 #[tokio::test]
 async fn with_port_reuse_a_dial_leaves_from_the_listening_port() {
-    let options = TcpOptions {
-        port_reuse: true,
-        ..TcpOptions::default()
-    };
+    let options = TcpOptions { port_reuse: true, ..TcpOptions::default() };
     let here = TcpTransport::new(options);
     let (_own, own_addr) = listen(&here, ANY_PORT_V4).await;
     let there = TcpTransport::default();
     let (mut listener, bound) = listen(&there, ANY_PORT_V4).await;
 
     let (dialed, accepted) = pair(&here, &mut *listener, &bound).await;
-    assert_eq!(
-        accepted.remote_addr, own_addr,
-        "the peer observes where we listen"
-    );
+    assert_eq!(accepted.remote_addr, own_addr, "the peer observes where we listen");
 
     // The same pair of ports again: taken, so an ephemeral port serves.
     let (second, second_accepted) = pair(&here, &mut *listener, &bound).await;
@@ -336,8 +285,5 @@ async fn without_port_reuse_a_dial_leaves_from_a_port_of_its_own() {
 async fn the_transport_is_usable_as_a_trait_object() {
     let tcp: Arc<dyn Transport> = Arc::new(TcpTransport::default());
     let listener = tcp.listen(&addr(ANY_PORT_V4)).await.unwrap();
-    assert_eq!(
-        tcp.resolve(&listener.addresses()[0]).await.unwrap(),
-        listener.addresses()
-    );
+    assert_eq!(tcp.resolve(&listener.addresses()[0]).await.unwrap(), listener.addresses());
 }

@@ -122,12 +122,7 @@ fn check(name: &'static str, value: usize, min: usize, max: usize) -> Result<usi
     if (min..=max).contains(&value) {
         return Ok(value);
     }
-    Err(RangeError {
-        name,
-        value,
-        min,
-        max,
-    })
+    Err(RangeError { name, value, min, max })
 }
 
 impl Profile {
@@ -143,11 +138,7 @@ impl Profile {
             sharding: Sharding::NamesAndCids(256 * KIB),
         };
         match self {
-            Self::V0 => ImportConfig {
-                raw_leaves: false,
-                cid_version: Version::V0,
-                ..v1
-            },
+            Self::V0 => ImportConfig { raw_leaves: false, cid_version: Version::V0, ..v1 },
             Self::V1 => v1,
             Self::V1_2025 => ImportConfig {
                 chunk_size: ChunkSize::MIB_1,
@@ -238,23 +229,14 @@ mod tests {
         let config = Profile::V0.config();
         assert_eq!(config.node_block(Bytes::new()).cid().version(), Version::V0);
         assert_eq!(config.raw_block(Bytes::new()).cid().version(), Version::V1);
-        let config = ImportConfig {
-            hash: HashAlgorithm::Sha2_512,
-            ..config
-        };
+        let config = ImportConfig { hash: HashAlgorithm::Sha2_512, ..config };
         assert_eq!(config.node_block(Bytes::new()).cid().version(), Version::V1);
     }
 
     #[test]
     fn identity_holds_64_bytes_and_longer_blocks_are_hashed() {
-        let by_hash = ImportConfig {
-            hash: HashAlgorithm::Identity,
-            ..ImportConfig::default()
-        };
-        let by_length = ImportConfig {
-            inline_up_to: usize::MAX,
-            ..ImportConfig::default()
-        };
+        let by_hash = ImportConfig { hash: HashAlgorithm::Identity, ..ImportConfig::default() };
+        let by_length = ImportConfig { inline_up_to: usize::MAX, ..ImportConfig::default() };
         for config in [by_hash, by_length] {
             let code = |len: usize| config.raw_block(vec![1; len].into()).cid().hash().code();
             assert_eq!(code(64), HashAlgorithm::Identity.code());

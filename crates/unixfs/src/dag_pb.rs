@@ -102,10 +102,7 @@ impl PbNode {
     /// When the bytes are not a node, or a node with more than [`MAX_LINKS`] links; the links are counted
     /// before any memory is set aside for them.
     pub fn decode(block: &Bytes) -> Result<Self, DagPbError> {
-        let mut node = Self {
-            links: Vec::with_capacity(count_links(block)?),
-            data: None,
-        };
+        let mut node = Self { links: Vec::with_capacity(count_links(block)?), data: None };
         let mut links_ended = false;
         let mut fields = Fields::new(block);
         while let Some((number, value)) = fields.next_field()? {
@@ -267,14 +264,8 @@ mod tests {
     fn what_would_not_encode_again_is_refused() {
         let cases = [
             ("0a0161 0a0162", DagPbError::FieldOrder { number: 1 }),
-            (
-                "12060a0401550000 0a00 12060a0401550000",
-                DagPbError::FieldOrder { number: 2 },
-            ),
-            (
-                "120c 0a0401550000 0a0401550000",
-                DagPbError::FieldOrder { number: 1 },
-            ),
+            ("12060a0401550000 0a00 12060a0401550000", DagPbError::FieldOrder { number: 2 }),
+            ("120c 0a0401550000 0a0401550000", DagPbError::FieldOrder { number: 1 }),
             ("1208 1200 0a0401550000", DagPbError::FieldOrder { number: 1 }),
             ("1207 0a05 0155000 0ff".trim(), DagPbError::BadCid { index: 0 }),
             ("1202 1200", DagPbError::BadCid { index: 0 }),

@@ -188,10 +188,7 @@ impl Modified {
         if nanoseconds >= 1_000_000_000 {
             return Err(UnixFsError::BadTime { nanoseconds });
         }
-        Ok(Self {
-            seconds: time.seconds,
-            nanoseconds,
-        })
+        Ok(Self { seconds: time.seconds, nanoseconds })
     }
 
     fn to_wire(self) -> wire::UnixTime {
@@ -235,21 +232,15 @@ mod tests {
             file_size: Some(data.len() as u64),
             ..UnixFs::new(Kind::File)
         };
-        let parent = UnixFs {
-            file_size: Some(262_145),
-            block_sizes: vec![262_144, 1],
-            ..UnixFs::new(Kind::File)
-        };
+        let parent =
+            UnixFs { file_size: Some(262_145), block_sizes: vec![262_144, 1], ..UnixFs::new(Kind::File) };
         let shard = UnixFs {
             data: Bytes::from_static(&[1, 0]),
             hash_type: Some(0x22),
             fanout: Some(256),
             ..UnixFs::new(Kind::Shard)
         };
-        let link = UnixFs {
-            data: Bytes::from_static(b"foo"),
-            ..UnixFs::new(Kind::Symlink)
-        };
+        let link = UnixFs { data: Bytes::from_static(b"foo"), ..UnixFs::new(Kind::Symlink) };
         for (message, bytes) in [
             (file(b""), "08021800"),
             (file(b"abc"), "080212036162631803"),
@@ -269,10 +260,7 @@ mod tests {
         let bytes = bytes.replace("420d", "420b");
         let message = decode(&bytes).unwrap();
         assert_eq!(message.metadata.mode, Some(0o644));
-        let modified = Modified {
-            seconds: 1_655_158_642,
-            nanoseconds: 999_999_999,
-        };
+        let modified = Modified { seconds: 1_655_158_642, nanoseconds: 999_999_999 };
         assert_eq!(message.metadata.modified, Some(modified));
         assert_eq!(hex::encode(message.encode()), bytes);
     }
@@ -285,9 +273,7 @@ mod tests {
         assert_eq!(decode("080212ff"), Err(UnixFsError::Malformed));
         assert_eq!(
             decode("08024207080115 00ca9a3b".replace(' ', "").as_str()),
-            Err(UnixFsError::BadTime {
-                nanoseconds: 1_000_000_000
-            })
+            Err(UnixFsError::BadTime { nanoseconds: 1_000_000_000 })
         );
     }
 
@@ -297,18 +283,12 @@ mod tests {
         let decoded = UnixFs::decode(&Bytes::from(unpacked.clone())).unwrap();
         assert_eq!(decoded.block_sizes.len(), MAX_LINKS);
         let one_more = [&unpacked[..], &[0x20, 0x01]].concat();
-        assert_eq!(
-            UnixFs::decode(&one_more.into()),
-            Err(UnixFsError::TooManyBlockSizes)
-        );
+        assert_eq!(UnixFs::decode(&one_more.into()), Err(UnixFsError::TooManyBlockSizes));
 
         let len = MAX_LINKS + 1;
         let mut packed = vec![0x08, 0x02, 0x22];
         bowline_wire::varint::encode(len as u64, &mut packed);
         packed.resize(packed.len() + len, 0x01);
-        assert_eq!(
-            UnixFs::decode(&packed.into()),
-            Err(UnixFsError::TooManyBlockSizes)
-        );
+        assert_eq!(UnixFs::decode(&packed.into()), Err(UnixFsError::TooManyBlockSizes));
     }
 }

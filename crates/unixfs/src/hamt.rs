@@ -27,9 +27,7 @@ impl Fanout {
     /// The fan-out that a shard declares, when it is acceptable.
     pub(crate) fn new(slots: u64) -> Option<Self> {
         let acceptable = slots.is_power_of_two() && (8..=1024).contains(&slots);
-        acceptable.then(|| Self {
-            bits: slots.trailing_zeros(),
-        })
+        acceptable.then(|| Self { bits: slots.trailing_zeros() })
     }
 
     /// The number of slots.
@@ -75,10 +73,7 @@ impl Trail {
     /// The trail of the shard in `slot`, or `None` when the hash has no bits left to go deeper.
     pub(crate) fn descend(self, fanout: Fanout, slot: u32) -> Option<Self> {
         let consumed = self.consumed + fanout.bits;
-        (consumed <= u64::BITS).then(|| Self {
-            bits: self.bits << fanout.bits | u64::from(slot),
-            consumed,
-        })
+        (consumed <= u64::BITS).then(|| Self { bits: self.bits << fanout.bits | u64::from(slot), consumed })
     }
 
     /// The slot of a name in the shard at the end of this trail, or `None` when no bits are left.

@@ -180,12 +180,7 @@ mod tests {
             (b"/etc", NameError::Slash),
             (b"a/../b", NameError::Slash),
             (b"a\0", NameError::Nul),
-            (
-                &[b'a'; MAX_NAME_LEN + 1],
-                NameError::TooLong {
-                    len: MAX_NAME_LEN + 1,
-                },
-            ),
+            (&[b'a'; MAX_NAME_LEN + 1], NameError::TooLong { len: MAX_NAME_LEN + 1 }),
         ];
         for (bytes, error) in cases {
             assert_eq!(Name::new(bytes.to_vec()), Err(error));
@@ -194,33 +189,19 @@ mod tests {
 
     #[test]
     fn names_that_only_look_odd_are_kept() {
-        for bytes in [
-            &b"..."[..],
-            b"..a",
-            b" ",
-            b"\\",
-            b"\xff\xfe",
-            &[b'a'; MAX_NAME_LEN],
-        ] {
+        for bytes in [&b"..."[..], b"..a", b" ", b"\\", b"\xff\xfe", &[b'a'; MAX_NAME_LEN]] {
             assert_eq!(Name::new(bytes.to_vec()).unwrap().as_bytes(), bytes);
         }
     }
 
     #[test]
     fn display_cannot_drive_a_terminal() {
-        assert_eq!(
-            Name::new(&b"a\x1b[31m\xff\xc3\xa9"[..]).unwrap().to_string(),
-            "a\\u{1b}[31m\\xff\u{e9}"
-        );
+        assert_eq!(Name::new(&b"a\x1b[31m\xff\xc3\xa9"[..]).unwrap().to_string(), "a\\u{1b}[31m\\xff\u{e9}");
     }
 
     #[test]
     fn paths_join_names_and_stop_at_their_limit() {
-        let path = TreePath::root()
-            .join(&name("a"))
-            .unwrap()
-            .join(&name("b"))
-            .unwrap();
+        let path = TreePath::root().join(&name("a")).unwrap().join(&name("b")).unwrap();
         assert_eq!(path.to_str(), Some("a/b"));
         assert_eq!(path.names().collect::<Vec<_>>(), [b"a", b"b"]);
 

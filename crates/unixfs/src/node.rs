@@ -185,10 +185,7 @@ pub enum Problem {
 
 impl NodeError {
     pub(crate) fn new(cid: &Cid, problem: impl Into<Problem>) -> Self {
-        Self {
-            cid: Box::new(*cid),
-            problem: problem.into(),
-        }
+        Self { cid: Box::new(*cid), problem: problem.into() }
     }
 
     /// The block that is at fault.
@@ -259,21 +256,14 @@ impl FileNode {
     fn new(links: Vec<PbLink>, message: UnixFs) -> Result<Self, Problem> {
         let (links_len, sizes) = (links.len(), message.block_sizes.len());
         if links_len != sizes {
-            return Err(Problem::LinkCount {
-                links: links_len,
-                sizes,
-            });
+            return Err(Problem::LinkCount { links: links_len, sizes });
         }
         let content_len = message.data.len() as u64;
-        let sum = message
-            .block_sizes
-            .iter()
-            .try_fold(content_len, |sum, size| sum.checked_add(*size));
+        let sum = message.block_sizes.iter().try_fold(content_len, |sum, size| sum.checked_add(*size));
         let declared = message.file_size.or(sum).unwrap_or(u64::MAX);
-        let size = sum.filter(|sum| *sum == declared).ok_or(Problem::FileSize {
-            declared,
-            actual: sum.unwrap_or(u64::MAX),
-        })?;
+        let size = sum
+            .filter(|sum| *sum == declared)
+            .ok_or(Problem::FileSize { declared, actual: sum.unwrap_or(u64::MAX) })?;
         let parts = links.iter().zip(message.block_sizes);
         Ok(Self {
             content: message.data,
@@ -292,17 +282,10 @@ impl DirectoryNode {
             let name = entry_name(index, link.name.unwrap_or_default())?;
             if seen.insert(name.clone()) {
                 let tsize = link.tsize.unwrap_or(0);
-                entries.push(Entry {
-                    name,
-                    cid: link.cid,
-                    tsize,
-                });
+                entries.push(Entry { name, cid: link.cid, tsize });
             }
         }
-        Ok(Self {
-            entries,
-            metadata: message.metadata,
-        })
+        Ok(Self { entries, metadata: message.metadata })
     }
 }
 
@@ -316,9 +299,7 @@ impl ShardNode {
         let mut slots = Vec::with_capacity(links.len());
         for (entry, link) in links.into_iter().enumerate() {
             let link_name = link.name.unwrap_or_default();
-            let (index, start) = fanout
-                .split_name(&link_name)
-                .ok_or(Problem::WrongSlot { entry })?;
+            let (index, start) = fanout.split_name(&link_name).ok_or(Problem::WrongSlot { entry })?;
             // One slot holds one entry or one child shard; the first counts, as with names.
             if !seen.insert(index) {
                 continue;
@@ -328,18 +309,9 @@ impl ShardNode {
                 name => Some(entry_name(entry, name)?),
             };
             let tsize = link.tsize.unwrap_or(0);
-            slots.push(Slot {
-                index,
-                name,
-                cid: link.cid,
-                tsize,
-            });
+            slots.push(Slot { index, name, cid: link.cid, tsize });
         }
-        Ok(Self {
-            fanout,
-            slots,
-            metadata: message.metadata,
-        })
+        Ok(Self { fanout, slots, metadata: message.metadata })
     }
 
     /// Checks that every name is in the shard and slot of its hash.

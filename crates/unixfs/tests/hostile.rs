@@ -20,18 +20,11 @@ fn leaf(content: &'static str) -> VerifiedBlock {
 }
 
 fn link(name: &[u8], cid: Cid, tsize: u64) -> PbLink {
-    PbLink {
-        cid,
-        name: Some(Bytes::copy_from_slice(name)),
-        tsize: Some(tsize),
-    }
+    PbLink { cid, name: Some(Bytes::copy_from_slice(name)), tsize: Some(tsize) }
 }
 
 fn node(links: Vec<PbLink>, message: &UnixFs) -> VerifiedBlock {
-    let node = PbNode {
-        links,
-        data: Some(message.encode()),
-    };
+    let node = PbNode { links, data: Some(message.encode()) };
     VerifiedBlock::sha2_256(codec::DAG_PB, node.encode()).unwrap()
 }
 
@@ -42,11 +35,7 @@ fn directory(entries: &[(&[u8], Cid)]) -> VerifiedBlock {
 
 fn shard(fanout: u64, entries: &[(&[u8], Cid)]) -> VerifiedBlock {
     let links = entries.iter().map(|(name, cid)| link(name, *cid, 1)).collect();
-    let message = UnixFs {
-        hash_type: Some(0x22),
-        fanout: Some(fanout),
-        ..UnixFs::new(Kind::Shard)
-    };
+    let message = UnixFs { hash_type: Some(0x22), fanout: Some(fanout), ..UnixFs::new(Kind::Shard) };
     node(links, &message)
 }
 
@@ -90,13 +79,7 @@ fn a_name_that_leads_out_of_its_directory_is_refused_and_named() {
     let name = "./x".as_bytes();
     let sharded = shard(256, &[(&[b"00", name].concat(), *file.cid())]);
     let problem = problem(walk(&sharded, &[file]), &sharded);
-    assert_eq!(
-        problem,
-        Problem::UnsafeName {
-            entry: 0,
-            reason: NameError::Slash
-        }
-    );
+    assert_eq!(problem, Problem::UnsafeName { entry: 0, reason: NameError::Slash });
 }
 
 #[test]
@@ -106,10 +89,7 @@ fn the_first_entry_of_a_name_counts() {
     let mut lookup = Lookup::new(Name::new("a").unwrap());
     assert!(matches!(lookup.step(&root), Ok(Step::Found(entry)) if entry.cid == *first.cid()));
     let events = walk(&root, &[first, second]).unwrap();
-    let files = events
-        .iter()
-        .filter(|event| matches!(event, Event::File { .. }))
-        .count();
+    let files = events.iter().filter(|event| matches!(event, Event::File { .. })).count();
     assert_eq!(files, 2);
 }
 
@@ -117,41 +97,18 @@ fn the_first_entry_of_a_name_counts() {
 fn sizes_that_do_not_add_up_are_refused_with_the_block_that_lies() {
     let (a, b) = (leaf("aa"), leaf("bbb"));
     let parts = |message: UnixFs| node(vec![link(b"", *a.cid(), 2), link(b"", *b.cid(), 3)], &message);
-    let file = |size, block_sizes| UnixFs {
-        file_size: size,
-        block_sizes,
-        ..UnixFs::new(Kind::File)
-    };
+    let file = |size, block_sizes| UnixFs { file_size: size, block_sizes, ..UnixFs::new(Kind::File) };
 
     let missing = parts(file(Some(2), vec![2]));
-    assert_eq!(
-        problem(walk(&missing, &[]), &missing),
-        Problem::LinkCount { links: 2, sizes: 1 }
-    );
+    assert_eq!(problem(walk(&missing, &[]), &missing), Problem::LinkCount { links: 2, sizes: 1 });
     let short = parts(file(Some(4), vec![2, 3]));
-    assert_eq!(
-        problem(walk(&short, &[]), &short),
-        Problem::FileSize {
-            declared: 4,
-            actual: 5
-        }
-    );
+    assert_eq!(problem(walk(&short, &[]), &short), Problem::FileSize { declared: 4, actual: 5 });
     let huge = parts(file(None, vec![u64::MAX, 1]));
-    assert!(matches!(
-        problem(walk(&huge, &[]), &huge),
-        Problem::FileSize { actual: u64::MAX, .. }
-    ));
+    assert!(matches!(problem(walk(&huge, &[]), &huge), Problem::FileSize { actual: u64::MAX, .. }));
 
     let wrong = parts(file(Some(6), vec![2, 4]));
     let error = walk(&wrong, &[a.clone(), b.clone()]).unwrap_err();
-    assert_eq!(
-        error,
-        ReadError::SizeMismatch {
-            cid: *b.cid(),
-            declared: 4,
-            actual: 3
-        }
-    );
+    assert_eq!(error, ReadError::SizeMismatch { cid: *b.cid(), declared: 4, actual: 3 });
 
     let fine = parts(file(None, vec![2, 3]));
     assert!(walk(&fine, &[a, b]).is_ok(), "a file size may be absent");
@@ -160,19 +117,11 @@ fn sizes_that_do_not_add_up_are_refused_with_the_block_that_lies() {
 #[test]
 fn a_block_of_another_kind_is_refused_where_a_part_belongs() {
     let inner = directory(&[]);
-    let inner = VerifiedBlock::new(
-        codec::DAG_PB,
-        bowline_block::HashAlgorithm::Sha2_512,
-        inner.into_data(),
-    )
-    .unwrap();
+    let inner =
+        VerifiedBlock::new(codec::DAG_PB, bowline_block::HashAlgorithm::Sha2_512, inner.into_data()).unwrap();
     let root = file_node(&[(*inner.cid(), 5)]);
     let error = walk(&root, std::slice::from_ref(&inner)).unwrap_err();
-    let expected = ReadError::WrongKind {
-        cid: *inner.cid(),
-        expected: Kind::File,
-        actual: Kind::Directory,
-    };
+    let expected = ReadError::WrongKind { cid: *inner.cid(), expected: Kind::File, actual: Kind::Directory };
     assert_eq!(error, expected);
 
     let mut reader = Reader::new(*inner.cid(), ReadConfig::default());
@@ -187,24 +136,12 @@ fn a_block_of_another_kind_is_refused_where_a_part_belongs() {
 #[test]
 fn other_codecs_and_obsolete_types_are_refused() {
     let cbor = VerifiedBlock::sha2_256(codec::DAG_CBOR, Bytes::from_static(&[0xa0])).unwrap();
-    assert_eq!(
-        problem(walk(&cbor, &[]), &cbor),
-        Problem::Codec {
-            codec: codec::DAG_CBOR
-        }
-    );
+    assert_eq!(problem(walk(&cbor, &[]), &cbor), Problem::Codec { codec: codec::DAG_CBOR });
     let metadata = node(Vec::new(), &UnixFs::new(Kind::Metadata));
-    assert_eq!(
-        problem(walk(&metadata, &[]), &metadata),
-        Problem::Unsupported { kind: Kind::Metadata }
-    );
+    assert_eq!(problem(walk(&metadata, &[]), &metadata), Problem::Unsupported { kind: Kind::Metadata });
     let bare = VerifiedBlock::sha2_256(
         codec::DAG_PB,
-        PbNode {
-            links: vec![link(b"a", *cbor.cid(), 1)],
-            data: None,
-        }
-        .encode(),
+        PbNode { links: vec![link(b"a", *cbor.cid(), 1)], data: None }.encode(),
     )
     .unwrap();
     assert_eq!(problem(walk(&bare, &[]), &bare), Problem::NoData);
@@ -219,10 +156,7 @@ fn a_tree_deeper_than_allowed_is_refused() {
         blocks.push(below.clone());
     }
     let walk = |max_depth| {
-        let config = ReadConfig {
-            max_depth,
-            ..ReadConfig::default()
-        };
+        let config = ReadConfig { max_depth, ..ReadConfig::default() };
         walk_all(Walker::new(*below.cid(), config), &store(&blocks))
     };
     assert!(walk(10).is_ok());
@@ -239,15 +173,9 @@ fn a_small_tree_that_unfolds_without_end_is_stopped() {
         below = file_node(&[(*below.cid(), 0), (*below.cid(), 0)]);
         blocks.push(below.clone());
     }
-    let config = ReadConfig {
-        max_links: 10_000,
-        ..ReadConfig::default()
-    };
+    let config = ReadConfig { max_links: 10_000, ..ReadConfig::default() };
     let error = walk_all(Walker::new(*below.cid(), config), &store(&blocks)).unwrap_err();
-    assert!(
-        matches!(error, ReadError::TooManyLinks { max: 10_000, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, ReadError::TooManyLinks { max: 10_000, .. }), "{error}");
 }
 
 #[test]
@@ -256,18 +184,9 @@ fn nodes_that_need_more_memory_than_allowed_are_refused() {
     let names: Vec<String> = (0..1000).map(|index| format!("{index:04}")).collect();
     let entries: Vec<(&[u8], Cid)> = names.iter().map(|name| (name.as_bytes(), *file.cid())).collect();
     let root = directory(&entries);
-    let config = ReadConfig {
-        node_bytes: 1000,
-        ..ReadConfig::default()
-    };
+    let config = ReadConfig { node_bytes: 1000, ..ReadConfig::default() };
     let error = walk_all(Walker::new(*root.cid(), config), &store(&[root.clone(), file])).unwrap_err();
-    assert_eq!(
-        error,
-        ReadError::NodesTooLarge {
-            cid: *root.cid(),
-            max: 4000
-        }
-    );
+    assert_eq!(error, ReadError::NodesTooLarge { cid: *root.cid(), max: 4000 });
 }
 
 /// CVE-2023-23625: the fan-out decided how much memory a reader set aside.
@@ -276,13 +195,7 @@ fn cve_2023_23625_fan_out_is_bounded() {
     for fanout in [0, 3, 4, 2048, 1 << 50] {
         let root = shard(fanout, &[]);
         let problem = problem(walk(&root, &[]), &root);
-        assert_eq!(
-            problem,
-            Problem::ShardKind {
-                hash_type: 0x22,
-                fanout
-            }
-        );
+        assert_eq!(problem, Problem::ShardKind { hash_type: 0x22, fanout });
     }
 }
 
@@ -303,21 +216,14 @@ fn a_name_in_the_wrong_slot_is_refused() {
     let root = shard(256, &[(b"00", *child.cid())]);
     assert!(walk(&root, &[child.clone(), file.clone()]).is_ok());
     let root = shard(256, &[(b"01", *child.cid())]);
-    assert_eq!(
-        problem(walk(&root, &[child.clone(), file]), &child),
-        Problem::WrongSlot { entry: 0 }
-    );
+    assert_eq!(problem(walk(&root, &[child.clone(), file]), &child), Problem::WrongSlot { entry: 0 });
 }
 
 #[test]
 fn a_shard_with_another_fan_out_than_its_parent_is_refused() {
     let child = shard(16, &[]);
     let root = shard(256, &[(b"00", *child.cid())]);
-    let expected = ReadError::FanoutChanged {
-        cid: *child.cid(),
-        expected: 256,
-        actual: 16,
-    };
+    let expected = ReadError::FanoutChanged { cid: *child.cid(), expected: 256, actual: 16 };
     assert_eq!(walk(&root, std::slice::from_ref(&child)).unwrap_err(), expected);
     let mut lookup = Lookup::new(Name::new("470.txt").unwrap());
     assert_eq!(lookup.step(&root), Ok(Step::Descend(*child.cid())));

@@ -9,10 +9,7 @@ use bowline_unixfs::{Event, Lookup, Name, Order, ReadConfig, Step, Walker};
 use common::{Export, Store, Tree, read_car, walk_all};
 
 fn archive(bytes: &[u8]) -> Store {
-    read_car(bytes)
-        .into_iter()
-        .map(|block| (*block.cid(), block))
-        .collect()
+    read_car(bytes).into_iter().map(|block| (*block.cid(), block)).collect()
 }
 
 #[test]
@@ -25,10 +22,7 @@ fn modes_and_times_of_a_tree_are_exposed() {
         | Event::File { path, metadata, .. }
         | Event::Symlink { path, metadata, .. } = event
         {
-            found.insert(
-                path.to_string(),
-                (metadata.mode, metadata.modified.map(|time| time.seconds)),
-            );
+            found.insert(path.to_string(), (metadata.mode, metadata.modified.map(|time| time.seconds)));
         }
     }
     let expected = [
@@ -54,10 +48,7 @@ const MULTILAYER_ROOT: &str = "bafybeid3fd2xxdcd3dbj7trb433h2aqssn6xovjbwnkargjv
 fn shards_within_shards_and_files_of_several_blocks_are_read() {
     let store = archive(MULTILAYER);
     for order in [Order::Sequential, Order::Arrival] {
-        let config = ReadConfig {
-            order,
-            ..ReadConfig::default()
-        };
+        let config = ReadConfig { order, ..ReadConfig::default() };
         let root = Cid::try_from(MULTILAYER_ROOT).unwrap();
         let mut export = Export::default();
         for event in walk_all(Walker::new(root, config), &store).unwrap() {
@@ -101,10 +92,7 @@ fn resolve(store: &Store, path: &[&'static str]) -> Option<Cid> {
 fn names_are_found_in_directories_and_through_shards() {
     let store = archive(MULTILAYER);
     let found = resolve(&store, &["hamtDir", "exampleA"]).unwrap();
-    assert_eq!(
-        found.to_string(),
-        "bafybeigcisqd7m5nf3qmuvjdbakl5bdnh4ocrmacaqkpuh77qjvggmt2sa"
-    );
+    assert_eq!(found.to_string(), "bafybeigcisqd7m5nf3qmuvjdbakl5bdnh4ocrmacaqkpuh77qjvggmt2sa");
     assert_eq!(resolve(&store, &["basicDir", "exampleA"]), Some(found));
     assert!(resolve(&store, &["hamtDir", "exampleC-hamt-collide-exampleA-seed-52"]).is_some());
     assert_eq!(resolve(&store, &["hamtDir", "exampleE"]), None);

@@ -18,25 +18,17 @@ use common::{Export, Store, Tree, flatten, import_tree};
 use proptest::prelude::*;
 
 fn import_config() -> impl Strategy<Value = ImportConfig> {
-    (
-        1..80usize,
-        2..6usize,
-        any::<bool>(),
-        any::<bool>(),
-        0..70usize,
-        any::<bool>(),
+    (1..80usize, 2..6usize, any::<bool>(), any::<bool>(), 0..70usize, any::<bool>()).prop_map(
+        |(chunk, links, raw_leaves, v1, inline_up_to, shards)| ImportConfig {
+            chunk_size: ChunkSize::new(chunk).unwrap(),
+            max_links: MaxLinks::new(links).unwrap(),
+            raw_leaves,
+            cid_version: if v1 { Version::V1 } else { Version::V0 },
+            inline_up_to: inline_up_to.saturating_sub(40),
+            sharding: Sharding::NamesAndCids(if shards { 0 } else { 1 << 18 }),
+            ..ImportConfig::default()
+        },
     )
-        .prop_map(
-            |(chunk, links, raw_leaves, v1, inline_up_to, shards)| ImportConfig {
-                chunk_size: ChunkSize::new(chunk).unwrap(),
-                max_links: MaxLinks::new(links).unwrap(),
-                raw_leaves,
-                cid_version: if v1 { Version::V1 } else { Version::V0 },
-                inline_up_to: inline_up_to.saturating_sub(40),
-                sharding: Sharding::NamesAndCids(if shards { 0 } else { 1 << 18 }),
-                ..ImportConfig::default()
-            },
-        )
 }
 
 fn read_config() -> impl Strategy<Value = ReadConfig> {
@@ -46,11 +38,7 @@ fn read_config() -> impl Strategy<Value = ReadConfig> {
             window_blocks,
             window_bytes,
             node_bytes,
-            order: if arrival {
-                Order::Arrival
-            } else {
-                Order::Sequential
-            },
+            order: if arrival { Order::Arrival } else { Order::Sequential },
             ..ReadConfig::default()
         },
     )
@@ -92,10 +80,7 @@ fn tree() -> impl Strategy<Value = Tree> {
 
 fn store_of(config: ImportConfig, content: &[u8]) -> (Store, Cid) {
     let (blocks, file) = import_bytes(config, Bytes::copy_from_slice(content));
-    (
-        blocks.into_iter().map(|block| (*block.cid(), block)).collect(),
-        file.cid,
-    )
+    (blocks.into_iter().map(|block| (*block.cid(), block)).collect(), file.cid)
 }
 
 /// The balanced tree by its definition: leaves in groups, groups in groups, until one is left.
@@ -104,9 +89,8 @@ fn balanced(content: &[u8], chunk: usize, max_links: usize) -> Cid {
     let leaves =
         leaves.map(|leaf| VerifiedBlock::sha2_256(codec::RAW, Bytes::copy_from_slice(leaf)).unwrap());
     // CID, content below, blocks below.
-    let mut level: Vec<(Cid, u64, u64)> = leaves
-        .map(|leaf| (*leaf.cid(), leaf.len() as u64, leaf.len() as u64))
-        .collect();
+    let mut level: Vec<(Cid, u64, u64)> =
+        leaves.map(|leaf| (*leaf.cid(), leaf.len() as u64, leaf.len() as u64)).collect();
     while level.len() > 1 {
         level = level.chunks(max_links).map(parent).collect();
     }
@@ -125,10 +109,7 @@ fn parent(group: &[(Cid, u64, u64)]) -> (Cid, u64, u64) {
         name: Some(Bytes::new()),
         tsize: Some(*tsize),
     });
-    let node = PbNode {
-        links: links.collect(),
-        data: Some(message.encode()),
-    };
+    let node = PbNode { links: links.collect(), data: Some(message.encode()) };
     let block = VerifiedBlock::sha2_256(codec::DAG_PB, node.encode()).unwrap();
     let below: u64 = group.iter().map(|(_, _, tsize)| tsize).sum();
     (*block.cid(), size, below + block.len() as u64)

@@ -123,10 +123,7 @@ fn check_source(vectors: &[FileVector]) {
         };
         runs.iter_mut().for_each(|run| run.push(&piece));
     }
-    assert!(
-        runs.iter().all(|run| run.importer.is_none()),
-        "every import has ended"
-    );
+    assert!(runs.iter().all(|run| run.importer.is_none()), "every import has ended");
 }
 
 struct Run<'a> {
@@ -143,11 +140,7 @@ impl<'a> Run<'a> {
             Input::Zeros { zeros } => *zeros,
         };
         let importer = Some(FileImporter::new(config(&vector.mode)));
-        Self {
-            vector,
-            importer,
-            left,
-        }
+        Self { vector, importer, left }
     }
 
     fn push(&mut self, piece: &Bytes) {
@@ -164,12 +157,7 @@ impl<'a> Run<'a> {
         while importer.poll_block().is_some() {}
         if let Some(file) = importer.poll_finished() {
             let FileVector { row, mode, cid, .. } = self.vector;
-            assert_eq!(
-                file.cid.to_string(),
-                *cid,
-                "row {row} {mode}, {} bytes",
-                file.file_size
-            );
+            assert_eq!(file.cid.to_string(), *cid, "row {row} {mode}, {} bytes", file.file_size);
             self.importer = None;
         }
     }
@@ -226,11 +214,7 @@ fn directories_on_both_sides_of_the_threshold_get_the_cids_that_kubo_gives_them(
         let mut builder = DirectoryBuilder::new(config);
         for index in 1..=vector.files {
             let is_last = index == vector.files;
-            let len = if is_last {
-                vector.last_name_len
-            } else {
-                vector.name_len
-            };
+            let len = if is_last { vector.last_name_len } else { vector.name_len };
             builder.add(names.name(len), file.cid, file.dag_size).unwrap();
         }
         let directory = builder.finish().unwrap();
@@ -258,11 +242,7 @@ fn mode_time_and_target_of_nodes_are_exposed() {
         };
         assert_eq!(kind, vector.kind, "row {row}");
         assert_eq!(metadata.mode, vector.mode, "row {row}");
-        assert_eq!(
-            metadata.modified.map(|time| time.seconds),
-            vector.seconds,
-            "row {row}"
-        );
+        assert_eq!(metadata.modified.map(|time| time.seconds), vector.seconds, "row {row}");
         assert_eq!(target, vector.target.map(Bytes::from), "row {row}");
     }
 }

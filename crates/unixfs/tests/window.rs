@@ -32,10 +32,7 @@ fn parts(store: &Store, cid: &Cid) -> Vec<Cid> {
 
 /// 40 leaves of 256 KiB, ten to a node, four nodes below the root.
 fn forty_leaves() -> (Store, Cid) {
-    let config = ImportConfig {
-        max_links: MaxLinks::new(10).unwrap(),
-        ..Profile::V1.config()
-    };
+    let config = ImportConfig { max_links: MaxLinks::new(10).unwrap(), ..Profile::V1.config() };
     let content: Vec<u8> = (0..40).flat_map(|leaf| vec![leaf; 256 * 1024]).collect();
     let (blocks, file) = import_bytes(config, content.into());
     (store(blocks), file.cid)
@@ -44,10 +41,7 @@ fn forty_leaves() -> (Store, Cid) {
 #[test]
 fn needs_come_in_the_order_of_content_with_inner_nodes_ahead() {
     let (store, root) = forty_leaves();
-    let config = ReadConfig {
-        window_blocks: 10,
-        ..ReadConfig::default()
-    };
+    let config = ReadConfig { window_blocks: 10, ..ReadConfig::default() };
     let mut reader = Reader::new(root, config);
     assert_eq!(needs(&mut reader), [root]);
     reader.supply(&store[&root]);
@@ -55,11 +49,7 @@ fn needs_come_in_the_order_of_content_with_inner_nodes_ahead() {
     assert_eq!(needs(&mut reader), nodes);
 
     reader.supply(&store[&nodes[1]]);
-    assert_eq!(
-        needs(&mut reader),
-        [],
-        "content behind an unknown node would fill the window"
-    );
+    assert_eq!(needs(&mut reader), [], "content behind an unknown node would fill the window");
     reader.supply(&store[&nodes[0]]);
     let first = needs(&mut reader);
     // Two nodes and the start of the file, which has not been consumed, are in the window too.
@@ -70,13 +60,7 @@ fn needs_come_in_the_order_of_content_with_inner_nodes_ahead() {
 fn the_window_moves_only_as_content_is_consumed() {
     let (store, root) = forty_leaves();
     let window = 1024 * 1024;
-    let mut reader = Reader::new(
-        root,
-        ReadConfig {
-            window_bytes: window,
-            ..ReadConfig::default()
-        },
-    );
+    let mut reader = Reader::new(root, ReadConfig { window_bytes: window, ..ReadConfig::default() });
     let mut asked = needs(&mut reader);
     let mut supplied = 0;
     while let Some(cid) = asked.pop() {
@@ -105,11 +89,7 @@ fn the_window_moves_only_as_content_is_consumed() {
 /// Reads with one leaf missing: how many bytes come out before it does.
 fn bytes_without(order: Order, missing: usize) -> usize {
     let (store, root) = forty_leaves();
-    let config = ReadConfig {
-        order,
-        window_bytes: 1024 * 1024,
-        ..ReadConfig::default()
-    };
+    let config = ReadConfig { order, window_bytes: 1024 * 1024, ..ReadConfig::default() };
     let missing = parts(&store, &parts(&store, &root)[0])[missing];
     let mut reader = Reader::new(root, config);
     let mut read = 0;
@@ -194,16 +174,8 @@ fn a_chain_of_500_nodes_is_a_file() {
     }
     let store = store(blocks);
     let events = common::walk_all(Walker::new(below, ReadConfig::default()), &store).unwrap();
-    let read: usize = events
-        .iter()
-        .map(|event| {
-            if let Event::Data { bytes, .. } = event {
-                bytes.len()
-            } else {
-                0
-            }
-        })
-        .sum();
+    let read: usize =
+        events.iter().map(|event| if let Event::Data { bytes, .. } = event { bytes.len() } else { 0 }).sum();
     assert_eq!(read, 1002);
 }
 
@@ -211,10 +183,7 @@ fn a_chain_of_500_nodes_is_a_file() {
 #[test]
 fn files_that_are_larger_than_declared_do_not_take_more_memory_than_the_window() {
     let mut stream = KeyStream::new("larger than declared");
-    let config = ImportConfig {
-        chunk_size: ChunkSize::MIB_1,
-        ..Profile::V1.config()
-    };
+    let config = ImportConfig { chunk_size: ChunkSize::MIB_1, ..Profile::V1.config() };
     let mut builder = DirectoryBuilder::new(config);
     let mut blocks = Vec::new();
     for index in 0..60 {
@@ -228,11 +197,7 @@ fn files_that_are_larger_than_declared_do_not_take_more_memory_than_the_window()
 
     for order in [Order::Sequential, Order::Arrival] {
         let window = 1024 * 1024;
-        let config = ReadConfig {
-            order,
-            window_bytes: window,
-            ..ReadConfig::default()
-        };
+        let config = ReadConfig { order, window_bytes: window, ..ReadConfig::default() };
         let mut walker = Walker::new(directory.cid, config);
         let (mut read, mut files) = (0, BTreeSet::new());
         while !walker.is_finished() {
@@ -266,20 +231,13 @@ fn a_sharded_directory_is_listed_in_as_many_rounds_as_it_has_levels() {
     }
     let directory = builder.finish().unwrap();
     let store: Store = store(directory.blocks);
-    let mut walker = Walker::listing(
-        directory.cid,
-        ReadConfig {
-            order: Order::Arrival,
-            ..ReadConfig::default()
-        },
-    );
+    let mut walker =
+        Walker::listing(directory.cid, ReadConfig { order: Order::Arrival, ..ReadConfig::default() });
     let (mut rounds, mut entries) = (0, 0);
     while !walker.is_finished() {
         let asked: Vec<Cid> = std::iter::from_fn(|| walker.poll_need()).collect();
         rounds += usize::from(!asked.is_empty());
-        asked
-            .iter()
-            .for_each(|cid| assert_eq!(walker.supply(&store[cid]), Supplied::Used));
+        asked.iter().for_each(|cid| assert_eq!(walker.supply(&store[cid]), Supplied::Used));
         while let Some(event) = walker.poll_event() {
             entries += usize::from(matches!(event.unwrap(), Event::Entry { .. }));
         }
@@ -293,13 +251,7 @@ fn a_sharded_directory_is_listed_in_as_many_rounds_as_it_has_levels() {
 fn listing_a_file_keeps_to_the_window() {
     let (store, root) = forty_leaves();
     let window = 1024 * 1024;
-    let mut walker = Walker::listing(
-        root,
-        ReadConfig {
-            window_bytes: window,
-            ..ReadConfig::default()
-        },
-    );
+    let mut walker = Walker::listing(root, ReadConfig { window_bytes: window, ..ReadConfig::default() });
     let mut asked = 0;
     while let Some(cid) = walker.poll_need() {
         asked += 1;
@@ -311,10 +263,7 @@ fn listing_a_file_keeps_to_the_window() {
 
 #[test]
 fn blocks_that_hold_themselves_are_never_asked_for() {
-    let config = ImportConfig {
-        inline_up_to: 64,
-        ..Profile::V1.config()
-    };
+    let config = ImportConfig { inline_up_to: 64, ..Profile::V1.config() };
     let (_, file) = import_bytes(config, "inlined".into());
     let mut reader = Reader::new(file.cid, ReadConfig::default());
     assert_eq!(reader.poll_need(), None);

@@ -62,11 +62,7 @@ impl Fetcher {
             return None;
         }
         self.stats.messages_sent += 1;
-        Some(Message {
-            wantlist,
-            full,
-            ..Message::default()
-        })
+        Some(Message { wantlist, full, ..Message::default() })
     }
 
     /// Turns a queued ask into a line of a wantlist and starts its clock.
@@ -88,12 +84,7 @@ impl Fetcher {
             WantType::Have => self.stats.want_haves_sent += 1,
         }
         let send_dont_have = known.can_probe();
-        Some(Want {
-            cid,
-            priority,
-            kind: open.kind,
-            send_dont_have,
-        })
+        Some(Want { cid, priority, kind: open.kind, send_dont_have })
     }
 
     /// Asks a peer for a block or for word of it.
@@ -119,16 +110,7 @@ impl Fetcher {
         known.outbox.cancels.remove(&hash);
         let deadline = now + known.pace.timeout(known.outstanding, &self.config);
         self.timers.insert((deadline, hash, peer));
-        let open = OpenAsk {
-            kind,
-            order,
-            bytes,
-            since: now,
-            deadline,
-            sent: false,
-            attempts: 0,
-            alone,
-        };
+        let open = OpenAsk { kind, order, bytes, since: now, deadline, sent: false, attempts: 0, alone };
         want.asks.insert(peer, Ask::Open(open));
     }
 
@@ -177,9 +159,7 @@ impl Fetcher {
 impl Peer {
     /// Puts all open asks back into the outbox.
     fn queue_all_open(&mut self) {
-        self.outbox
-            .wants
-            .extend(self.open.iter().map(|(order, hash)| (*order, *hash)));
+        self.outbox.wants.extend(self.open.iter().map(|(order, hash)| (*order, *hash)));
     }
 }
 

@@ -116,8 +116,7 @@ impl Pace {
         };
         let backlog = MAX_BACKLOG + self.round_trip.unwrap_or(UNKNOWN_ROUND_TRIP);
         let useful = u128::from(goodput) * backlog.as_millis() / 1000;
-        self.window
-            .min(u64::try_from(useful).unwrap_or(u64::MAX).max(MIN_WINDOW))
+        self.window.min(u64::try_from(useful).unwrap_or(u64::MAX).max(MIN_WINDOW))
     }
 
     /// How long until `bytes` more have been delivered.
@@ -133,10 +132,7 @@ impl Pace {
         if self.round_trip.is_none() && self.goodput.is_none() {
             return config.min_timeout;
         }
-        self.expected(bytes)
-            .saturating_mul(PATIENCE)
-            .min(config.max_timeout)
-            .max(config.min_timeout)
+        self.expected(bytes).saturating_mul(PATIENCE).min(config.max_timeout).max(config.min_timeout)
     }
 }
 

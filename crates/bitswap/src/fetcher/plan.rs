@@ -63,11 +63,7 @@ impl Fetcher {
     pub(super) fn place(&mut self, now: Instant) {
         let mut from = 0;
         for _ in 0..SCAN {
-            if !self
-                .peers
-                .values()
-                .any(|peer| peer.has_room(self.block_size, &self.config))
-            {
+            if !self.peers.values().any(|peer| peer.has_room(self.block_size, &self.config)) {
                 return;
             }
             let Some((order, hash)) = self.unplaced.range(from..).next() else {
@@ -179,9 +175,7 @@ impl Fetcher {
 
     /// The block from the peer that would deliver it first.
     fn block_from(&self, choice: &Choice<'_>, peers: &[(PeerId, &Peer)], bytes: u64) -> Plan {
-        let with_room = peers
-            .iter()
-            .filter(|(_, peer)| peer.has_room(bytes, &self.config));
+        let with_room = peers.iter().filter(|(_, peer)| peer.has_room(bytes, &self.config));
         let Some((best, _)) = with_room.min_by_key(|(id, peer)| (peer.cost(bytes), *id)) else {
             return Plan::Wait;
         };
@@ -193,10 +187,7 @@ impl Fetcher {
         if choice.late_alive && spent > self.stats.bytes / HEDGE_SHARE + HEDGE_FLOOR {
             return Plan::Wait;
         }
-        Plan::Hedge {
-            peer: *best,
-            alive: choice.late_alive,
-        }
+        Plan::Hedge { peer: *best, alive: choice.late_alive }
     }
 
     /// The peers to ask for word of the block, the fastest first.
@@ -204,11 +195,7 @@ impl Fetcher {
         let able = |peer: &Peer| peer.can_probe() && peer.has_slot(&self.config);
         let mut peers: Vec<_> = choice.unasked.iter().filter(|(_, peer)| able(peer)).collect();
         peers.sort_by_key(|(id, peer)| (peer.cost(0), *id));
-        peers
-            .into_iter()
-            .take(self.config.probe_fanout)
-            .map(|(id, _)| *id)
-            .collect()
+        peers.into_iter().take(self.config.probe_fanout).map(|(id, _)| *id).collect()
     }
 
     /// What to do when no peer may be asked: hope, unless only hopeless ones are there.
@@ -231,20 +218,16 @@ impl Fetcher {
 
     /// Whether a fetch names a peer that may still connect.
     fn awaits_source(&self, want: &Wanted) -> bool {
-        want.subscribers.iter().any(
-            |(fetch, _)| match self.fetches.get(fetch).map(|fetch| &fetch.sources) {
-                Some(Sources::Only(peers)) => peers.iter().any(|peer| !self.peers.contains_key(peer)),
-                Some(Sources::Any) | None => false,
-            },
-        )
+        want.subscribers.iter().any(|(fetch, _)| match self.fetches.get(fetch).map(|fetch| &fetch.sources) {
+            Some(Sources::Only(peers)) => peers.iter().any(|peer| !self.peers.contains_key(peer)),
+            Some(Sources::Any) | None => false,
+        })
     }
 
     /// Whether any fetch that wants the block allows the peer.
     fn may_ask(&self, want: &Wanted, peer: &PeerId) -> bool {
         let fetches = want.subscribers.iter().filter_map(|(id, _)| self.fetches.get(id));
-        fetches
-            .into_iter()
-            .any(|fetch| fetch.allows(peer, self.config.max_lies))
+        fetches.into_iter().any(|fetch| fetch.allows(peer, self.config.max_lies))
     }
 
     fn is_source(&self, want: &Wanted, peer: &PeerId) -> bool {
@@ -253,10 +236,7 @@ impl Fetcher {
     }
 
     fn expected_size(&self, hash: Multihash) -> u64 {
-        self.wants
-            .get(&hash)
-            .and_then(|want| want.size)
-            .unwrap_or(self.block_size)
+        self.wants.get(&hash).and_then(|want| want.size).unwrap_or(self.block_size)
     }
 
     /// Tells the fetches of a want, once, that there is nobody to ask.
@@ -286,12 +266,7 @@ impl Fetcher {
                     fetch.wants.remove(&cid);
                 }
             }
-            self.events.push_back(Event::Missing {
-                fetches,
-                cid,
-                reason,
-                answers: answers.clone(),
-            });
+            self.events.push_back(Event::Missing { fetches, cid, reason, answers: answers.clone() });
         }
     }
 
@@ -299,13 +274,7 @@ impl Fetcher {
     pub(super) fn handle_have(&mut self, now: Instant, peer: PeerId, hash: Multihash, ask: Option<Ask>) {
         match ask {
             // The block itself is still owed.
-            Some(
-                Ask::Open(OpenAsk {
-                    kind: WantType::Block,
-                    ..
-                })
-                | Ask::Holder,
-            ) => return,
+            Some(Ask::Open(OpenAsk { kind: WantType::Block, .. }) | Ask::Holder) => return,
             Some(Ask::Open(open)) => {
                 self.close(peer, hash, Cancel::Not);
                 self.answered(now, peer, &open);
@@ -383,11 +352,7 @@ impl Fetcher {
         };
         let open: Vec<_> = known.open.values().copied().collect();
         for hash in open {
-            let kind = self
-                .wants
-                .get(&hash)
-                .and_then(|want| want.open(&peer))
-                .map(|open| open.kind);
+            let kind = self.wants.get(&hash).and_then(|want| want.open(&peer)).map(|open| open.kind);
             if kind == Some(WantType::Have) {
                 self.close(peer, hash, Cancel::Lazy);
                 if let Some(want) = self.wants.get_mut(&hash) {
@@ -417,8 +382,7 @@ impl Peer {
     pub(super) fn answered(&mut self, now: Instant, open: &OpenAsk) {
         self.last_answer = Some(now);
         if open.alone && open.sent && !open.is_late() {
-            self.pace
-                .answered_after(now.saturating_duration_since(open.since));
+            self.pace.answered_after(now.saturating_duration_since(open.since));
         }
     }
 }
@@ -429,11 +393,7 @@ fn is_awaited_block(ask: &Ask) -> bool {
 
 /// The reason that says most: a plain no before silence before lies.
 fn why_missing(want: &Wanted) -> MissingReason {
-    let said = |refusal| {
-        want.asks
-            .values()
-            .any(|ask| matches!(ask, Ask::No(said) if *said == refusal))
-    };
+    let said = |refusal| want.asks.values().any(|ask| matches!(ask, Ask::No(said) if *said == refusal));
     if said(Refusal::DontHave) {
         MissingReason::DontHave
     } else if said(Refusal::NoAnswer) {

@@ -64,12 +64,7 @@ impl Fetcher {
             self.stats.resends += 1;
         }
         let pause = config.resend_after.saturating_mul(1 << (attempts - 1).min(16));
-        self.set_deadline(
-            peer,
-            hash,
-            OpenAsk { attempts, ..open },
-            now + pause.max(MIN_PAUSE),
-        );
+        self.set_deadline(peer, hash, OpenAsk { attempts, ..open }, now + pause.max(MIN_PAUSE));
         self.settle(now, hash);
     }
 

@@ -80,9 +80,7 @@ impl Wanted {
 
     /// Whether some peer owes an answer and still has time.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.asks
-            .values()
-            .any(|ask| matches!(ask, Ask::Open(open) if !open.is_late()))
+        self.asks.values().any(|ask| matches!(ask, Ask::Open(open) if !open.is_late()))
     }
 
     /// The fetches that want the block, by the CID under which they do.

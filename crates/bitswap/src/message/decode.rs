@@ -12,22 +12,10 @@ use super::{
 use crate::generated::bitswap as wire;
 
 const LIMITS: [Limit; 4] = [
-    Limit {
-        path: &[1, 1],
-        max: MAX_ENTRIES,
-    },
-    Limit {
-        path: &[2],
-        max: MAX_BLOCKS,
-    },
-    Limit {
-        path: &[3],
-        max: MAX_BLOCKS,
-    },
-    Limit {
-        path: &[4],
-        max: MAX_PRESENCES,
-    },
+    Limit { path: &[1, 1], max: MAX_ENTRIES },
+    Limit { path: &[2], max: MAX_BLOCKS },
+    Limit { path: &[3], max: MAX_BLOCKS },
+    Limit { path: &[4], max: MAX_PRESENCES },
 ];
 
 /// The prefix of a block in field 2: CIDv0, which is DAG-PB and SHA2-256 of 32 bytes.
@@ -90,9 +78,8 @@ impl Message {
             return Err(DecodeError::TooLarge { len: body.len() });
         }
         protobuf::check(&body, &LIMITS)?;
-        let raw = wire::Message::decode(body).map_err(|e| DecodeError::Malformed {
-            reason: e.to_string(),
-        })?;
+        let raw =
+            wire::Message::decode(body).map_err(|e| DecodeError::Malformed { reason: e.to_string() })?;
         Ok(Decoded::from_wire(raw))
     }
 }
@@ -101,23 +88,13 @@ impl Decoded {
     fn from_wire(raw: wire::Message) -> Self {
         let mut dropped = Dropped::default();
         let wantlist = raw.wantlist.unwrap_or_default();
-        let payload = raw
-            .payload
-            .into_iter()
-            .map(|block| (prefix(&block.prefix), block.data));
+        let payload = raw.payload.into_iter().map(|block| (prefix(&block.prefix), block.data));
         let bare = raw.blocks.into_iter().map(|data| (prefix(&V0_PREFIX), data));
-        let blocks = bare.chain(payload).map(|(prefix, data)| {
-            Some(UnverifiedBlock {
-                prefix: prefix?,
-                data,
-            })
-        });
+        let blocks =
+            bare.chain(payload).map(|(prefix, data)| Some(UnverifiedBlock { prefix: prefix?, data }));
         let message = Message {
             full: wantlist.full,
-            wantlist: keep(
-                wantlist.entries.into_iter().map(|raw| entry(&raw)),
-                &mut dropped.entries,
-            ),
+            wantlist: keep(wantlist.entries.into_iter().map(|raw| entry(&raw)), &mut dropped.entries),
             blocks: keep(blocks, &mut dropped.blocks),
             presences: keep(raw.block_presences.iter().map(presence), &mut dropped.presences),
             pending_bytes: u32::try_from(raw.pending_bytes).unwrap_or(0),
@@ -147,12 +124,7 @@ fn entry(raw: &wire::message::wantlist::Entry) -> Option<Entry> {
         Ok(wire::message::wantlist::WantType::Have) => WantType::Have,
         Ok(wire::message::wantlist::WantType::Block) | Err(_) => WantType::Block,
     };
-    Some(Entry::Want(Want {
-        cid,
-        priority: raw.priority,
-        kind,
-        send_dont_have: raw.send_dont_have,
-    }))
+    Some(Entry::Want(Want { cid, priority: raw.priority, kind, send_dont_have: raw.send_dont_have }))
 }
 
 fn presence(raw: &wire::message::BlockPresence) -> Option<Presence> {
@@ -160,10 +132,7 @@ fn presence(raw: &wire::message::BlockPresence) -> Option<Presence> {
         wire::message::BlockPresenceType::Have => PresenceType::Have,
         wire::message::BlockPresenceType::DontHave => PresenceType::DontHave,
     };
-    Some(Presence {
-        cid: cid(&raw.cid)?,
-        kind,
-    })
+    Some(Presence { cid: cid(&raw.cid)?, kind })
 }
 
 /// Reads a binary CID that fills `bytes` exactly.

@@ -54,10 +54,7 @@ impl Message {
     /// The length in bytes of the body that [`encode_frame`](Self::encode_frame) writes.
     #[must_use]
     pub fn encoded_len(&self, version: Version) -> usize {
-        let blocks = self
-            .blocks
-            .iter()
-            .map(|block| BlockField::of(block, version).len());
+        let blocks = self.blocks.iter().map(|block| BlockField::of(block, version).len());
         self.head().encoded_len() + self.tail(version).encoded_len() + blocks.sum::<usize>()
     }
 
@@ -79,17 +76,14 @@ impl Message {
         if !version.has_presences() {
             return wire::Message::default();
         }
-        let presences = self
-            .presences
-            .iter()
-            .map(|presence| wire::message::BlockPresence {
-                cid: presence.cid.to_bytes().into(),
-                r#type: match presence.kind {
-                    PresenceType::Have => wire::message::BlockPresenceType::Have,
-                    PresenceType::DontHave => wire::message::BlockPresenceType::DontHave,
-                }
-                .into(),
-            });
+        let presences = self.presences.iter().map(|presence| wire::message::BlockPresence {
+            cid: presence.cid.to_bytes().into(),
+            r#type: match presence.kind {
+                PresenceType::Have => wire::message::BlockPresenceType::Have,
+                PresenceType::DontHave => wire::message::BlockPresenceType::DontHave,
+            }
+            .into(),
+        });
         wire::Message {
             block_presences: presences.collect(),
             pending_bytes: i32::try_from(self.pending_bytes).unwrap_or(i32::MAX),
@@ -105,12 +99,7 @@ fn entry(entry: &Entry) -> wire::message::wantlist::Entry {
             cancel: true,
             ..Default::default()
         },
-        Entry::Want(Want {
-            cid,
-            priority,
-            kind,
-            send_dont_have,
-        }) => wire::message::wantlist::Entry {
+        Entry::Want(Want { cid, priority, kind, send_dont_have }) => wire::message::wantlist::Entry {
             block: cid.to_bytes().into(),
             priority: *priority,
             cancel: false,
@@ -134,10 +123,7 @@ enum BlockField<'a> {
 impl<'a> BlockField<'a> {
     fn of(block: &'a UnverifiedBlock, version: Version) -> Self {
         if version.has_prefixes() {
-            Self::WithPrefix {
-                prefix: block.prefix.encode(),
-                data: &block.data,
-            }
+            Self::WithPrefix { prefix: block.prefix.encode(), data: &block.data }
         } else {
             Self::Bare(&block.data)
         }

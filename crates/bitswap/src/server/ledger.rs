@@ -40,10 +40,7 @@ impl WantKey {
 impl Ord for WantKey {
     fn cmp(&self, other: &Self) -> Ordering {
         let rank = |key: &Self| (key.0.codec(), u64::from(key.0.version()));
-        self.0
-            .hash()
-            .cmp(other.0.hash())
-            .then_with(|| rank(self).cmp(&rank(other)))
+        self.0.hash().cmp(other.0.hash()).then_with(|| rank(self).cmp(&rank(other)))
     }
 }
 
@@ -116,11 +113,7 @@ struct Queued {
 
 impl Line {
     fn queued(&self, key: WantKey) -> Queued {
-        Queued {
-            priority: Reverse(self.priority),
-            seq: self.seq,
-            key,
-        }
+        Queued { priority: Reverse(self.priority), seq: self.seq, key }
     }
 }
 
@@ -166,22 +159,8 @@ impl Ledger {
         }
         let seq = self.next_seq;
         self.next_seq += 1;
-        let Want {
-            kind,
-            priority,
-            send_dont_have,
-            ..
-        } = *want;
-        self.wants.insert(
-            key,
-            Line {
-                kind,
-                priority,
-                send_dont_have,
-                seq,
-                state: State::Asked,
-            },
-        );
+        let Want { kind, priority, send_dont_have, .. } = *want;
+        self.wants.insert(key, Line { kind, priority, send_dont_have, seq, state: State::Asked });
         self.lookup.insert(key);
         Added::New
     }
@@ -206,17 +185,11 @@ impl Ledger {
                 line.state = State::Asked;
                 self.lookup.insert(key);
             }
-            State::Queued {
-                size,
-                answer: Answer::Have,
-            } if line.kind == WantType::Block => {
+            State::Queued { size, answer: Answer::Have } if line.kind == WantType::Block => {
                 self.presences.remove(&key);
                 self.queue_block(key, size);
             }
-            State::Queued {
-                answer: Answer::Block,
-                ..
-            } => {
+            State::Queued { answer: Answer::Block, .. } => {
                 let after = line.queued(key);
                 self.queue.remove(&before);
                 self.queue.insert(after);
@@ -232,11 +205,7 @@ impl Ledger {
         let Some(line) = self.wants.remove(&key) else {
             return false;
         };
-        if let State::Queued {
-            size,
-            answer: Answer::Block,
-        } = line.state
-        {
+        if let State::Queued { size, answer: Answer::Block } = line.state {
             self.queue.remove(&line.queued(key));
             self.queued_bytes = self.queued_bytes.saturating_sub(size);
         }
@@ -246,12 +215,7 @@ impl Ledger {
     /// Removes everything that is not in `keep`, queued answers included.
     pub(crate) fn retain(&mut self, keep: &BTreeSet<WantKey>) {
         self.presences.retain(|key, _| keep.contains(key));
-        let gone: Vec<_> = self
-            .wants
-            .keys()
-            .filter(|key| !keep.contains(key))
-            .copied()
-            .collect();
+        let gone: Vec<_> = self.wants.keys().filter(|key| !keep.contains(key)).copied().collect();
         for key in gone {
             self.cancel(key);
         }
@@ -299,10 +263,7 @@ impl Ledger {
         if line.kind == WantType::Block || size <= terms.have_replace_max || !terms.presences {
             self.queue_block(key, size);
         } else {
-            line.state = State::Queued {
-                size,
-                answer: Answer::Have,
-            };
+            line.state = State::Queued { size, answer: Answer::Have };
             self.presences.insert(key, PresenceType::Have);
         }
     }
@@ -311,10 +272,7 @@ impl Ledger {
         let Some(line) = self.wants.get_mut(&key) else {
             return;
         };
-        line.state = State::Queued {
-            size,
-            answer: Answer::Block,
-        };
+        line.state = State::Queued { size, answer: Answer::Block };
         if self.queue.insert(line.queued(key)) {
             self.queued_bytes += size;
         }
@@ -360,14 +318,7 @@ impl Ledger {
             }
             self.queue.pop_first();
             self.queued_bytes = self.queued_bytes.saturating_sub(size);
-            self.set(
-                first.key,
-                State::Sending {
-                    size,
-                    answer: Answer::Block,
-                    token,
-                },
-            );
+            self.set(first.key, State::Sending { size, answer: Answer::Block, token });
             total += size;
             taken.push((first.key, size));
         }
@@ -391,9 +342,7 @@ impl Ledger {
     /// The size of the block if the want is still on its way in this message.
     pub(crate) fn sending(&self, key: &WantKey, token: Token) -> Option<u64> {
         match self.state(key)? {
-            State::Sending {
-                size, token: current, ..
-            } if current == token => Some(size),
+            State::Sending { size, token: current, .. } if current == token => Some(size),
             _ => None,
         }
     }
@@ -403,14 +352,9 @@ impl Ledger {
         let Some(line) = self.wants.get(&key) else { return };
         match (line.state, line.kind) {
             (State::Sending { token: current, .. }, _) if current != token => {}
-            (
-                State::Sending {
-                    size,
-                    answer: Answer::Have,
-                    ..
-                },
-                WantType::Block,
-            ) => self.queue_block(key, size),
+            (State::Sending { size, answer: Answer::Have, .. }, WantType::Block) => {
+                self.queue_block(key, size)
+            }
             (State::Sending { .. }, _) => {
                 self.wants.remove(&key);
             }
@@ -423,12 +367,7 @@ impl Ledger {
         let Some(line) = self.wants.get_mut(&key) else {
             return;
         };
-        let State::Sending {
-            size,
-            answer,
-            token: current,
-        } = line.state
-        else {
+        let State::Sending { size, answer, token: current } = line.state else {
             return;
         };
         if current != token {
@@ -460,11 +399,7 @@ impl Ledger {
     /// The peer turned out to speak a version without presences: HAVE becomes the block.
     pub(crate) fn drop_presences(&mut self) {
         for (key, _) in std::mem::take(&mut self.presences) {
-            if let Some(State::Queued {
-                size,
-                answer: Answer::Have,
-            }) = self.state(&key)
-            {
+            if let Some(State::Queued { size, answer: Answer::Have }) = self.state(&key) {
                 self.queue_block(key, size);
             }
         }
@@ -483,15 +418,10 @@ impl Ledger {
     fn forms(&self, hash: &Multihash) -> impl Iterator<Item = (&WantKey, &Line)> {
         let hash = *hash;
         // No form sorts before version 1 with codec 0.
-        self.wants
-            .range(WantKey(Cid::new_v1(0, hash))..)
-            .take_while(move |(key, _)| *key.0.hash() == hash)
+        self.wants.range(WantKey(Cid::new_v1(0, hash))..).take_while(move |(key, _)| *key.0.hash() == hash)
     }
 
     fn forms_in(&self, hash: &Multihash, state: impl Fn(State) -> bool) -> Vec<WantKey> {
-        self.forms(hash)
-            .filter(|(_, line)| state(line.state))
-            .map(|(key, _)| *key)
-            .collect()
+        self.forms(hash).filter(|(_, line)| state(line.state)).map(|(key, _)| *key).collect()
     }
 }

@@ -148,9 +148,7 @@ impl Partner {
             Reply::Closed | Reply::Waiting(_) => return,
             Reply::Open(_) | Reply::Opening => {}
         }
-        let pause = RETRY_FIRST
-            .saturating_mul(1 << self.failures.min(16))
-            .min(RETRY_MAX);
+        let pause = RETRY_FIRST.saturating_mul(1 << self.failures.min(16)).min(RETRY_MAX);
         self.failures = self.failures.saturating_add(1);
         self.window = INITIAL_WINDOW;
         self.reply = Reply::Waiting(now + pause);

@@ -83,9 +83,7 @@ impl Server {
     }
 
     fn peer_cap(&self) -> u64 {
-        self.config
-            .max_outstanding_per_peer_bytes
-            .min(MAX_OUTSTANDING_PER_PEER)
+        self.config.max_outstanding_per_peer_bytes.min(MAX_OUTSTANDING_PER_PEER)
     }
 
     fn poll_lookup(&mut self) -> Option<Output> {
@@ -112,9 +110,7 @@ impl Server {
             if !partner.is_ready() {
                 continue;
             }
-            let output = self
-                .presences_for(now, peer)
-                .or_else(|| self.blocks_for(now, peer));
+            let output = self.presences_for(now, peer).or_else(|| self.blocks_for(now, peer));
             self.refresh(peer);
             if output.is_some() {
                 return output;
@@ -131,38 +127,13 @@ impl Server {
         if presences.is_empty() {
             return None;
         }
-        let of_kind = |kind| {
-            presences
-                .iter()
-                .filter(move |p| p.kind == kind)
-                .map(|p| WantKey(p.cid))
-        };
+        let of_kind = |kind| presences.iter().filter(move |p| p.kind == kind).map(|p| WantKey(p.cid));
         let keys: Vec<_> = of_kind(PresenceType::Have).collect();
         let dont_haves = of_kind(PresenceType::DontHave).collect();
-        let stage = Stage::Sent {
-            blocks: 0,
-            haves: keys.len() as u64,
-        };
-        self.flights.insert(
-            token,
-            Flight {
-                peer,
-                stage,
-                keys,
-                dont_haves,
-                bytes: 0,
-            },
-        );
+        let stage = Stage::Sent { blocks: 0, haves: keys.len() as u64 };
+        self.flights.insert(token, Flight { peer, stage, keys, dont_haves, bytes: 0 });
         partner.tokens.insert(token);
-        self.hand_out(
-            now,
-            peer,
-            token,
-            Message {
-                presences,
-                ..Message::default()
-            },
-        )
+        self.hand_out(now, peer, token, Message { presences, ..Message::default() })
     }
 
     /// A message of the blocks that were read first and are still wanted.
@@ -177,10 +148,7 @@ impl Server {
             }
             self.charge(token, &blocks);
             let message = Message {
-                blocks: blocks
-                    .into_iter()
-                    .map(|(key, data)| UnverifiedBlock::new(&key.0, data))
-                    .collect(),
+                blocks: blocks.into_iter().map(|(key, data)| UnverifiedBlock::new(&key.0, data)).collect(),
                 ..Message::default()
             };
             return self.hand_out(now, peer, token, message);
@@ -200,10 +168,7 @@ impl Server {
         self.outstanding = self.outstanding.saturating_sub(flight.bytes) + bytes;
         flight.bytes = bytes;
         flight.keys = blocks.iter().map(|(key, _)| *key).collect();
-        flight.stage = Stage::Sent {
-            blocks: blocks.len() as u64,
-            haves: 0,
-        };
+        flight.stage = Stage::Sent { blocks: blocks.len() as u64, haves: 0 };
     }
 
     fn hand_out(&mut self, now: Instant, peer: PeerId, token: Token, mut message: Message) -> Option<Output> {
@@ -215,12 +180,7 @@ impl Server {
         partner.unconfirmed += 1;
         // spec: bitswap/pending-bytes
         message.pending_bytes = u32::try_from(partner.ledger.queued_bytes()).unwrap_or(u32::MAX);
-        Some(Output::Send {
-            peer,
-            token,
-            version,
-            message,
-        })
+        Some(Output::Send { peer, token, version, message })
     }
 
     fn poll_load(&mut self, now: Instant) -> Option<Output> {
@@ -277,12 +237,7 @@ impl Server {
         if next > partner.deficit {
             return Turn::Save;
         }
-        Turn::Load(
-            partner
-                .deficit
-                .min(allowance)
-                .min(self.config.message_target_bytes),
-        )
+        Turn::Load(partner.deficit.min(allowance).min(self.config.message_target_bytes))
     }
 
     fn load(&mut self, now: Instant, peer: PeerId, budget: u64) -> Option<Output> {
@@ -303,21 +258,8 @@ impl Server {
         self.outstanding += bytes;
         let hashes = hashes_to_load(&keys);
         let dont_haves = Vec::new();
-        let stage = if hashes.is_empty() {
-            Stage::Loaded
-        } else {
-            Stage::Loading
-        };
-        self.flights.insert(
-            token,
-            Flight {
-                peer,
-                stage,
-                keys,
-                dont_haves,
-                bytes,
-            },
-        );
+        let stage = if hashes.is_empty() { Stage::Loaded } else { Stage::Loading };
+        self.flights.insert(token, Flight { peer, stage, keys, dont_haves, bytes });
         if hashes.is_empty() {
             self.loaded(token, &BTreeMap::new());
             self.refresh(peer);

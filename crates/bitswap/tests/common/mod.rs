@@ -44,72 +44,43 @@ pub(crate) fn block(number: u32) -> VerifiedBlock {
 }
 
 pub(crate) fn wanted(block: &VerifiedBlock) -> Want {
-    Want {
-        cid: *block.cid(),
-        priority: 1,
-        kind: WantType::Block,
-        send_dont_have: true,
-    }
+    Want { cid: *block.cid(), priority: 1, kind: WantType::Block, send_dont_have: true }
 }
 
 pub(crate) fn want_have(block: &VerifiedBlock) -> Want {
-    Want {
-        kind: WantType::Have,
-        ..wanted(block)
-    }
+    Want { kind: WantType::Have, ..wanted(block) }
 }
 
 pub(crate) fn wants(wants: impl IntoIterator<Item = Want>) -> Message {
-    Message {
-        wantlist: wants.into_iter().map(Entry::Want).collect(),
-        ..Message::default()
-    }
+    Message { wantlist: wants.into_iter().map(Entry::Want).collect(), ..Message::default() }
 }
 
 pub(crate) fn cancel(block: &VerifiedBlock) -> Message {
-    Message {
-        wantlist: vec![Entry::Cancel(*block.cid())],
-        ..Message::default()
-    }
+    Message { wantlist: vec![Entry::Cancel(*block.cid())], ..Message::default() }
 }
 
 pub(crate) fn have(cid: &Cid) -> Presence {
-    Presence {
-        cid: *cid,
-        kind: PresenceType::Have,
-    }
+    Presence { cid: *cid, kind: PresenceType::Have }
 }
 
 pub(crate) fn dont_have(cid: &Cid) -> Presence {
-    Presence {
-        cid: *cid,
-        kind: PresenceType::DontHave,
-    }
+    Presence { cid: *cid, kind: PresenceType::DontHave }
 }
 
 pub(crate) fn presences(presences: impl IntoIterator<Item = Presence>) -> Message {
-    Message {
-        presences: presences.into_iter().collect(),
-        ..Message::default()
-    }
+    Message { presences: presences.into_iter().collect(), ..Message::default() }
 }
 
 /// A message as the other side reads it, through the wire.
 pub(crate) fn over_the_wire(message: &Message, version: Version) -> Message {
     let mut decoder = bowline_wire::FrameDecoder::new(bowline_bitswap::MAX_MESSAGE);
     decoder.push(message.encode_frame(version));
-    Message::decode(decoder.next_frame().unwrap().unwrap())
-        .unwrap()
-        .message
+    Message::decode(decoder.next_frame().unwrap().unwrap()).unwrap().message
 }
 
 /// The CIDs of the blocks in a message, as a receiver computes them.
 pub(crate) fn cids(message: &Message) -> Vec<Cid> {
-    message
-        .blocks
-        .iter()
-        .map(|block| *block.clone().verify().unwrap().cid())
-        .collect()
+    message.blocks.iter().map(|block| *block.clone().verify().unwrap().cid()).collect()
 }
 
 /// A [`Server`] with a caller that has a store and writes what it is told.
@@ -153,8 +124,7 @@ impl Caller {
 
     pub(crate) fn put(&mut self, block: &VerifiedBlock) {
         self.store.insert(*block.hash(), block.data().clone());
-        self.server
-            .handle_new_blocks(&[(*block.hash(), block.len() as u64)]);
+        self.server.handle_new_blocks(&[(*block.hash(), block.len() as u64)]);
     }
 
     /// Hands a message in and returns what the server says to anybody.
@@ -191,12 +161,7 @@ impl Caller {
                 let blocks: Vec<_> = hashes.into_iter().map(load).collect();
                 self.server.handle_loaded(token, blocks);
             }
-            Output::Send {
-                peer,
-                token,
-                version,
-                message,
-            } => {
+            Output::Send { peer, token, version, message } => {
                 if self.stuck.contains(&peer) {
                     self.unconfirmed.push((peer, token));
                 } else {

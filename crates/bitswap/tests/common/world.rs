@@ -127,8 +127,7 @@ impl World {
 
     pub(crate) fn want_all(&mut self, blocks: &[VerifiedBlock]) {
         for block in blocks {
-            self.fetcher
-                .want_with_size(self.now, self.fetch, *block.cid(), block.len() as u64);
+            self.fetcher.want_with_size(self.now, self.fetch, *block.cid(), block.len() as u64);
         }
     }
 
@@ -157,17 +156,11 @@ impl World {
             Kind::Honest(caller) => caller.server.poll_timeout(),
             Kind::Liar | Kind::Silent | Kind::Forgetful(_) => None,
         });
-        [arrival, breaks, self.fetcher.poll_timeout(), servers.min()]
-            .into_iter()
-            .flatten()
-            .min()
+        [arrival, breaks, self.fetcher.poll_timeout(), servers.min()].into_iter().flatten().min()
     }
 
     fn step(&mut self) {
-        let broken = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| node.breaks_at.is_some_and(|at| at <= self.now));
+        let broken = self.nodes.iter().filter(|(_, node)| node.breaks_at.is_some_and(|at| at <= self.now));
         let broken: Vec<_> = broken.map(|(id, _)| *id).collect();
         for id in broken {
             self.nodes.remove(&id);
@@ -183,11 +176,7 @@ impl World {
                 Arrival::AtPeer(message) => self.at_peer(id, &message),
                 Arrival::AtUs(message) => self.at_us(id, message),
                 Arrival::Accepted(token) => {
-                    if let Some(Node {
-                        kind: Kind::Honest(caller),
-                        ..
-                    }) = self.nodes.get_mut(&id)
-                    {
+                    if let Some(Node { kind: Kind::Honest(caller), .. }) = self.nodes.get_mut(&id) {
                         caller.server.handle_sent(self.now, token);
                     }
                 }
@@ -204,11 +193,7 @@ impl World {
     fn serve(&mut self, id: PeerId) {
         let now = self.now;
         let mut sent = Vec::new();
-        let Some(Node {
-            kind: Kind::Honest(caller),
-            ..
-        }) = self.nodes.get_mut(&id)
-        else {
+        let Some(Node { kind: Kind::Honest(caller), .. }) = self.nodes.get_mut(&id) else {
             return;
         };
         caller.now = now;
@@ -308,25 +293,15 @@ fn lies(message: &Message) -> Vec<Message> {
         let data = Bytes::from([b"lie", &cid.to_bytes()[..]].concat());
         let lie = VerifiedBlock::sha2_256(codec::RAW, data).unwrap();
         let blocks = vec![UnverifiedBlock::new(lie.cid(), lie.data().clone())];
-        Message {
-            blocks,
-            ..Message::default()
-        }
+        Message { blocks, ..Message::default() }
     };
     wants.map(lie).collect()
 }
 
 impl Model {
     pub(crate) fn new(frees_when_sent: bool, blocks: &[VerifiedBlock]) -> Self {
-        let store = blocks
-            .iter()
-            .map(|block| (*block.hash(), block.data().clone()))
-            .collect();
-        Self {
-            store,
-            frees_when_sent,
-            places: BTreeSet::new(),
-        }
+        let store = blocks.iter().map(|block| (*block.hash(), block.data().clone())).collect();
+        Self { store, frees_when_sent, places: BTreeSet::new() }
     }
 
     fn answer(&mut self, message: &Message) -> Vec<Message> {
@@ -343,10 +318,7 @@ impl Model {
             self.places.insert(hash);
             if let Some(data) = self.store.get(&hash) {
                 let blocks = vec![UnverifiedBlock::new(&want.cid, data.clone())];
-                replies.push(Message {
-                    blocks,
-                    ..Message::default()
-                });
+                replies.push(Message { blocks, ..Message::default() });
                 if self.frees_when_sent {
                     self.places.remove(&hash);
                 }

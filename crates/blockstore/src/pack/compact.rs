@@ -59,11 +59,7 @@ impl PackStore {
         let mut bytes = 0;
         while let Some(found) = scan.next().map_err(io)? {
             match found {
-                Found::Block {
-                    hash,
-                    location: from,
-                    data,
-                } => {
+                Found::Block { hash, location: from, data } => {
                     bytes += data.len();
                     moving.push(Moving { hash, from, data });
                 }
@@ -96,11 +92,7 @@ impl PackStore {
         }
         let records: Vec<Record<'_>> = moving
             .iter()
-            .map(|block| Record {
-                kind: Kind::Block,
-                hash: &block.hash,
-                data: &block.data,
-            })
+            .map(|block| Record { kind: Kind::Block, hash: &block.hash, data: &block.data })
             .collect();
         let batch = self.log.append(&records)?;
         // The old copies go away, so the new ones must be durable whatever writers were promised.
@@ -108,11 +100,7 @@ impl PackStore {
         let moves: Vec<Change> = moving
             .iter()
             .zip(&batch.locations)
-            .map(|(block, to)| Change::Move {
-                hash: block.hash,
-                from: block.from,
-                to: *to,
-            })
+            .map(|(block, to)| Change::Move { hash: block.hash, from: block.from, to: *to })
             .collect();
         self.index.apply(&moves, checkpoint)?;
         moving.clear();
@@ -130,18 +118,11 @@ impl PackStore {
     }
 
     fn pack_bytes(&self) -> Result<u64, StoreError> {
-        self.log
-            .segments
-            .list()?
-            .into_iter()
-            .map(|segment| self.pack_len(segment))
-            .sum()
+        self.log.segments.list()?.into_iter().map(|segment| self.pack_len(segment)).sum()
     }
 
     fn pack_len(&self, segment: u32) -> Result<u64, StoreError> {
         let metadata = std::fs::metadata(self.log.segments.path(segment));
-        Ok(metadata
-            .map_err(|error| self.log.segments.error(segment, &error))?
-            .len())
+        Ok(metadata.map_err(|error| self.log.segments.error(segment, &error))?.len())
     }
 }

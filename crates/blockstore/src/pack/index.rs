@@ -42,11 +42,7 @@ pub(super) enum Change {
     /// A block was found in a pack while catching up.
     Set(Multihash, Location),
     /// A block was copied elsewhere; nothing happens unless it still is where it was copied from.
-    Move {
-        hash: Multihash,
-        from: Location,
-        to: Location,
-    },
+    Move { hash: Multihash, from: Location, to: Location },
     /// A block is no longer held.
     Remove(Multihash),
 }
@@ -61,9 +57,7 @@ pub(super) struct Changed {
 
 impl Index {
     pub(super) fn open(folder: &Path, path: PathBuf, cache_bytes: usize) -> Result<Self, StoreError> {
-        let index = Self {
-            database: Database::open(folder, path, cache_bytes)?,
-        };
+        let index = Self { database: Database::open(folder, path, cache_bytes)? };
         index.create_tables()?;
         Ok(index)
     }
@@ -97,9 +91,7 @@ impl Index {
         let key = Key::of(hash);
         self.database.read(|read| {
             let blocks = read.open_table(BLOCKS)?;
-            Ok(blocks
-                .get(key.bytes())?
-                .map(|place| Location::from(place.value())))
+            Ok(blocks.get(key.bytes())?.map(|place| Location::from(place.value())))
         })
     }
 
@@ -122,9 +114,7 @@ impl Index {
     /// The next blocks after `after`, in the order of their keys.
     pub(super) fn page(&self, after: Option<&Multihash>) -> Result<Vec<(Multihash, Location)>, StoreError> {
         let after = after.map(Key::of);
-        let from = after
-            .as_ref()
-            .map_or(Bound::Unbounded, |key| Bound::Excluded(key.bytes()));
+        let from = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(key.bytes()));
         self.database.read(|read| {
             let blocks = read.open_table(BLOCKS)?;
             let range = blocks.range::<&[u8]>((from, Bound::Unbounded))?;
@@ -146,11 +136,7 @@ impl Index {
         changes: &[Change],
         checkpoint: Option<Position>,
     ) -> Result<Changed, StoreError> {
-        let commit = if checkpoint.is_some() {
-            Commit::Durably
-        } else {
-            Commit::Later
-        };
+        let commit = if checkpoint.is_some() { Commit::Durably } else { Commit::Later };
         self.database.write(commit, |write| {
             let mut blocks = write.open_table(BLOCKS)?;
             let mut changed = Changed::default();
@@ -159,9 +145,7 @@ impl Index {
             }
             let mut state = write.open_table(STATE)?;
             let bytes = state.get(BYTES)?.map_or(0, |bytes| bytes.value());
-            let bytes = bytes
-                .saturating_add(changed.added.new_bytes)
-                .saturating_sub(changed.removed_bytes);
+            let bytes = bytes.saturating_add(changed.added.new_bytes).saturating_sub(changed.removed_bytes);
             state.insert(BYTES, bytes)?;
             if let Some(position) = checkpoint {
                 state.insert(SEGMENT, u64::from(position.segment))?;
@@ -178,10 +162,7 @@ impl Index {
             let (segment, offset) = (state.get(SEGMENT)?, state.get(OFFSET)?);
             let position = segment.zip(offset).and_then(|(segment, offset)| {
                 let segment = u32::try_from(segment.value()).ok()?;
-                Some(Position {
-                    segment,
-                    offset: offset.value(),
-                })
+                Some(Position { segment, offset: offset.value() })
             });
             Ok(position)
         })
@@ -190,10 +171,7 @@ impl Index {
     pub(super) fn usage(&self) -> Result<Usage, StoreError> {
         self.database.read(|read| {
             let blocks = read.open_table(BLOCKS)?.len()?;
-            let bytes = read
-                .open_table(STATE)?
-                .get(BYTES)?
-                .map_or(0, |bytes| bytes.value());
+            let bytes = read.open_table(STATE)?.get(BYTES)?.map_or(0, |bytes| bytes.value());
             Ok(Usage { blocks, bytes })
         })
     }
@@ -224,9 +202,7 @@ fn take(
     match change {
         Change::Add(hash, location) => {
             let key = Key::of(hash);
-            let before = blocks
-                .insert(key.bytes(), location.place())?
-                .map(|place| place.value());
+            let before = blocks.insert(key.bytes(), location.place())?.map(|place| place.value());
             match before {
                 None => changed.count(*location),
                 // Another thread was first, which is rarer than looking before every insertion is dear.
@@ -240,9 +216,7 @@ fn take(
         }
         Change::Move { hash, from, to } => {
             let key = Key::of(hash);
-            let here = blocks
-                .get(key.bytes())?
-                .is_some_and(|place| place.value() == from.place());
+            let here = blocks.get(key.bytes())?.is_some_and(|place| place.value() == from.place());
             if here {
                 blocks.insert(key.bytes(), to.place())?;
             }
@@ -267,9 +241,7 @@ impl Key {
     fn of(hash: &Multihash) -> Self {
         let mut bytes = [0; MAX_HASH_LEN];
         let mut out = &mut bytes[..];
-        let len = hash
-            .write(&mut out)
-            .expect("a multihash has at most MAX_HASH_LEN bytes");
+        let len = hash.write(&mut out).expect("a multihash has at most MAX_HASH_LEN bytes");
         Self { bytes, len }
     }
 

@@ -79,19 +79,9 @@ impl Log {
             Some(end) => (segments.create(end.segment)?, start_of(end.segment)),
             None => (segments.create(1)?, start_of(1)),
         };
-        let writer = Writer {
-            file,
-            end,
-            in_flight: BTreeSet::new(),
-            unindexed: 0,
-            buffer: Vec::new(),
-            broken: None,
-        };
-        let flushed = Flushed {
-            up_to: end,
-            running: false,
-            failed: None,
-        };
+        let writer =
+            Writer { file, end, in_flight: BTreeSet::new(), unindexed: 0, buffer: Vec::new(), broken: None };
+        let flushed = Flushed { up_to: end, running: false, failed: None };
         Ok(Self {
             segments,
             segment_bytes,
@@ -126,13 +116,7 @@ impl Log {
         if checkpoint_due {
             writer.unindexed = 0;
         }
-        Ok(Batch {
-            log: self,
-            start,
-            end: writer.end,
-            locations,
-            checkpoint_due,
-        })
+        Ok(Batch { log: self, start, end: writer.end, locations, checkpoint_due })
     }
 
     fn write_records(
@@ -150,11 +134,7 @@ impl Log {
             record.encode_head(&mut writer.buffer);
             let offset = writer.end.offset + writer.buffer.len() as u64;
             let len = u32::try_from(record.data.len()).expect("a block has at most 2 MiB");
-            locations.push(Location {
-                segment: writer.end.segment,
-                offset,
-                len,
-            });
+            locations.push(Location { segment: writer.end.segment, offset, len });
             if record.data.len() >= WRITE_DIRECTLY {
                 self.write_buffer(writer)?;
                 self.write(writer, record.data)?;
@@ -196,11 +176,7 @@ impl Log {
     /// Begins the next pack, unless the last one is empty.
     pub(super) fn begin_segment(&self) -> Result<(), StoreError> {
         let mut writer = lock(&self.writer);
-        if writer.end.offset == PACK_START {
-            Ok(())
-        } else {
-            self.roll(&mut writer)
-        }
+        if writer.end.offset == PACK_START { Ok(()) } else { self.roll(&mut writer) }
     }
 
     fn roll(&self, writer: &mut Writer) -> Result<(), StoreError> {
@@ -208,10 +184,8 @@ impl Log {
             return Err(self.flush_failed(writer, &error));
         }
         let next = writer.end.segment.checked_add(1).map(start_of);
-        let next = next.ok_or_else(|| {
-            self.segments
-                .corrupt(writer.end.segment, "no later pack can exist")
-        })?;
+        let next =
+            next.ok_or_else(|| self.segments.corrupt(writer.end.segment, "no later pack can exist"))?;
         writer.file = self.segments.create(next.segment)?;
         writer.end = next;
         let mut flushed = lock(&self.flushed);
@@ -230,10 +204,7 @@ impl Log {
                 return Ok(());
             }
             if flushed.running {
-                flushed = self
-                    .flush_ended
-                    .wait(flushed)
-                    .unwrap_or_else(PoisonError::into_inner);
+                flushed = self.flush_ended.wait(flushed).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             flushed.running = true;

@@ -103,12 +103,7 @@ impl Head {
         let data_len = u32::from_le_bytes([a, b, c, d]);
         let fits = usize::try_from(data_len).is_ok_and(|len| len <= MAX_BLOCK);
         let len = (FIXED_LEN + hash.len()) as u64;
-        fits.then_some(Self {
-            kind,
-            hash: Multihash::from_bytes(hash).ok()?,
-            len,
-            data_len,
-        })
+        fits.then_some(Self { kind, hash: Multihash::from_bytes(hash).ok()?, len, data_len })
     }
 }
 
@@ -138,24 +133,14 @@ mod tests {
     fn block() -> (Multihash, Vec<u8>) {
         let hash = HashAlgorithm::Sha2_256.hash(b"data").unwrap();
         let mut bytes = Vec::new();
-        Record {
-            kind: Kind::Block,
-            hash: &hash,
-            data: b"data",
-        }
-        .encode_head(&mut bytes);
+        Record { kind: Kind::Block, hash: &hash, data: b"data" }.encode_head(&mut bytes);
         (hash, bytes)
     }
 
     #[test]
     fn a_head_reads_back_what_was_written() {
         let (hash, bytes) = block();
-        let head = Head {
-            kind: Kind::Block,
-            hash,
-            len: bytes.len() as u64,
-            data_len: 4,
-        };
+        let head = Head { kind: Kind::Block, hash, len: bytes.len() as u64, data_len: 4 };
         assert_eq!(Head::parse(&bytes), Some(head));
         assert_eq!(record_len(&hash, 4), bytes.len() as u64 + 4);
     }

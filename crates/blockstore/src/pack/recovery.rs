@@ -30,11 +30,7 @@ pub(super) fn catch_up(segments: &Segments, index: &Index) -> Result<Option<Posi
     let mut end = None;
     for segment in packs.iter().copied().filter(|segment| *segment >= from.segment) {
         let last = packs.last() == Some(&segment);
-        let start = if segment == from.segment {
-            from
-        } else {
-            start_of(segment)
-        };
+        let start = if segment == from.segment { from } else { start_of(segment) };
         end = Some(read_pack(segments, index, start, last)?);
     }
     if let Some(end) = end.filter(|end| known != Some(*end) && end.offset >= PACK_START) {
@@ -88,8 +84,5 @@ fn read_pack(
         let torn = len - scan.good_end();
         tracing::warn!(pack = %segments.path(segment).display(), torn, "pack ends in an unfinished record");
     }
-    Ok(Position {
-        segment,
-        offset: scan.good_end(),
-    })
+    Ok(Position { segment, offset: scan.good_end() })
 }

@@ -25,11 +25,7 @@ pub(super) struct Scan {
 #[derive(Debug)]
 pub(super) enum Found {
     /// A block whose data matches its multihash.
-    Block {
-        hash: Multihash,
-        location: Location,
-        data: Bytes,
-    },
+    Block { hash: Multihash, location: Location, data: Bytes },
     /// A block whose data does not.
     Damaged { hash: Multihash, location: Location },
     /// A delete mark.
@@ -40,13 +36,7 @@ impl Scan {
     /// Begins at `offset`, which must be the start of a record or the end of the pack.
     pub(super) fn new(file: Arc<File>, segment: u32, offset: u64) -> io::Result<Self> {
         let file_len = file.metadata()?.len();
-        Ok(Self {
-            file,
-            segment,
-            offset,
-            file_len,
-            good_end: offset,
-        })
+        Ok(Self { file, segment, offset, file_len, good_end: offset })
     }
 
     /// Begins at the first record; `None` where the file does not begin as a pack does.
@@ -74,11 +64,7 @@ impl Scan {
         if end > self.file_len {
             return Ok(None);
         }
-        let location = Location {
-            segment: self.segment,
-            offset: self.offset + head.len,
-            len: head.data_len,
-        };
+        let location = Location { segment: self.segment, offset: self.offset + head.len, len: head.data_len };
         let found = match head.kind {
             Kind::DeleteMark => Found::Deleted(head.hash),
             Kind::Block => self.block(head.hash, location)?,
@@ -96,11 +82,7 @@ impl Scan {
         if !matches(&hash, &data) {
             return Ok(Found::Damaged { hash, location });
         }
-        Ok(Found::Block {
-            hash,
-            location,
-            data: data.into(),
-        })
+        Ok(Found::Block { hash, location, data: data.into() })
     }
 
     /// Where the last good record ends.

@@ -24,11 +24,7 @@ const MAX_OPEN: usize = 128;
 
 impl Segments {
     pub(super) fn new(repository: &Path, folder: PathBuf) -> Self {
-        Self {
-            repository: repository.to_owned(),
-            folder,
-            open: Mutex::default(),
-        }
+        Self { repository: repository.to_owned(), folder, open: Mutex::default() }
     }
 
     /// Where a pack is, or would be.
@@ -41,10 +37,7 @@ impl Segments {
     }
 
     pub(super) fn corrupt(&self, segment: u32, detail: &str) -> StoreError {
-        StoreError::Corrupt {
-            path: self.path(segment),
-            detail: detail.to_owned(),
-        }
+        StoreError::Corrupt { path: self.path(segment), detail: detail.to_owned() }
     }
 
     /// The numbers of all packs, lowest first.
@@ -80,18 +73,11 @@ impl Segments {
 
     /// Opens the last pack for writing, cut to `end`.
     pub(super) fn continue_at(&self, end: Position) -> Result<Arc<File>, StoreError> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .open(self.path(end.segment));
+        let file = File::options().read(true).write(true).open(self.path(end.segment));
         let file = file.map_err(|error| self.error(end.segment, &error))?;
-        let len = file
-            .metadata()
-            .map_err(|error| self.error(end.segment, &error))?
-            .len();
+        let len = file.metadata().map_err(|error| self.error(end.segment, &error))?.len();
         if len > end.offset {
-            file.set_len(end.offset)
-                .map_err(|error| self.error(end.segment, &error))?;
+            file.set_len(end.offset).map_err(|error| self.error(end.segment, &error))?;
         }
         Ok(Arc::new(file))
     }
@@ -109,12 +95,7 @@ impl Segments {
     fn write_new(&self, path: &Path) -> io::Result<Arc<File>> {
         use std::os::unix::fs::FileExt;
 
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)?;
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
         file.write_all_at(&super::record::PACK_MAGIC, 0)?;
         file.sync_all()?;
         self.sync_folder()?;
@@ -147,8 +128,5 @@ fn number(file_name: &str) -> Option<u32> {
 
 /// The place before the first record of a pack.
 pub(super) fn start_of(segment: u32) -> Position {
-    Position {
-        segment,
-        offset: PACK_START,
-    }
+    Position { segment, offset: PACK_START }
 }

@@ -3,12 +3,14 @@
 //! `listen` and `dial` take the same options and print the same lines as the rust-libp2p node in
 //! `interop/peers/rust-libp2p`, so that the tests can put either program on either side.
 
+mod content;
 mod protocols;
 mod script;
 
-use std::{io::Write, time::Duration};
+use std::{io::Write, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
+use bowline_block::Cid;
 use bowline_identity::{Keypair, Multiaddr, address};
 use bowline_swarm::{Config, Host};
 use clap::{Parser, Subcommand};
@@ -35,6 +37,21 @@ enum Command {
         #[command(flatten)]
         plan: script::Plan,
     },
+    /// Dial a node and serve it a store until killed.
+    ServeDialed {
+        #[arg(long)]
+        store: PathBuf,
+        /// Must end in `/p2p/…`.
+        address: Multiaddr,
+    },
+    /// Wait for a node that dials, and fetch from it.
+    GetFromDialer {
+        #[arg(long)]
+        store: PathBuf,
+        #[arg(long)]
+        out: PathBuf,
+        cid: Cid,
+    },
 }
 
 #[tokio::main]
@@ -42,14 +59,13 @@ async fn main() -> Result<()> {
     match Args::parse().command {
         Command::Listen { address } => listen(address).await,
         Command::Dial { address, plan } => dial(address, plan).await,
+        Command::ServeDialed { store, address } => content::serve_dialed(&store, &address).await,
+        Command::GetFromDialer { store, out, cid } => content::get_from_dialer(&store, &out, cid).await,
     }
 }
 
 async fn listen(listen: Multiaddr) -> Result<()> {
-    let config = Config {
-        serve_perf: true,
-        ..Config::default()
-    };
+    let config = Config { serve_perf: true, ..Config::default() };
     let host = Host::builder(Keypair::generate()).config(config).start().await?;
     // Every protocol is served before the first peer can ask for it.
     let serving = protocols::serve(&host)?;

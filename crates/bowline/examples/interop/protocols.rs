@@ -42,9 +42,7 @@ pub(crate) fn serve(host: &Host) -> Result<impl Future<Output = ()>> {
     let (sinks, asked) = (Arc::clone(&counts), counts);
     let echo = each(host.accept(ECHO)?, echo);
     let sink = each(host.accept(SINK)?, move |stream| sink(stream, Arc::clone(&sinks)));
-    let count = each(host.accept(COUNT)?, move |stream| {
-        count(stream, Arc::clone(&asked))
-    });
+    let count = each(host.accept(COUNT)?, move |stream| count(stream, Arc::clone(&asked)));
     let reset = each(host.accept(RESET)?, reset);
     Ok(async {
         tokio::join!(echo, sink, count, reset);
@@ -115,9 +113,7 @@ async fn count(mut stream: Stream, counts: Arc<Counts>) -> Result<(), StreamErro
 async fn reset(mut stream: Stream) -> Result<(), StreamError> {
     // By then the other side knows that the protocol was agreed on.
     stream.read_chunk(CHUNK).await?;
-    stream
-        .write_chunk(Bytes::from_static(&[7; BYTES_BEFORE_RESET]))
-        .await?;
+    stream.write_chunk(Bytes::from_static(&[7; BYTES_BEFORE_RESET])).await?;
     stream.reset(RESET_CODE);
     Ok(())
 }

@@ -67,11 +67,7 @@ pub(crate) async fn run(host: &Host, peer: PeerId, plan: &Plan) -> Result<()> {
         reset_sink(host, peer).await?;
     }
     // Everything above ran on one connection, and it still answers.
-    ensure!(
-        host.connections().len() == 1,
-        "{} connections instead of one",
-        host.connections().len()
-    );
+    ensure!(host.connections().len() == 1, "{} connections instead of one", host.connections().len());
     let rtt = host.ping(peer).await?;
     report(&json!({"check": "still-connected", "rtt_us": micros(rtt)}))
 }
@@ -99,10 +95,7 @@ async fn ping(host: &Host, peer: PeerId, pings: usize) -> Result<()> {
 
 /// Refused where the answer is waited for, and where it comes behind what was written.
 async fn unknown_protocol(host: &Host, peer: PeerId) -> Result<()> {
-    let options = OpenOptions {
-        await_agreement: true,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions { await_agreement: true, ..OpenOptions::default() };
     let waited = host.open_stream_with(peer, UNKNOWN, &options).await;
     let mut stream = host.open_stream(peer, UNKNOWN).await?;
     stream.write_chunk(Bytes::from_static(b"anyone?")).await?;
@@ -164,9 +157,7 @@ async fn reset_by_peer(host: &Host, peer: PeerId) -> Result<()> {
         match stream.read_chunk(CHUNK).await {
             Ok(Some(chunk)) => received += chunk.len(),
             Ok(None) => break false,
-            Err(StreamError::Reset {
-                by: Party::Remote, ..
-            }) => break true,
+            Err(StreamError::Reset { by: Party::Remote, .. }) => break true,
             Err(error) => bail!("expected a reset, not: {error}"),
         }
     };
@@ -176,14 +167,9 @@ async fn reset_by_peer(host: &Host, peer: PeerId) -> Result<()> {
 /// Promises more than it sends, and resets: the other side must not take it for a whole stream.
 async fn reset_sink(host: &Host, peer: PeerId) -> Result<()> {
     let before = counts(host, peer).await?;
-    let options = OpenOptions {
-        await_agreement: true,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions { await_agreement: true, ..OpenOptions::default() };
     let mut stream = host.open_stream_with(peer, SINK, &options).await?;
-    stream
-        .write_chunk(Bytes::copy_from_slice(&1000_u64.to_be_bytes()))
-        .await?;
+    stream.write_chunk(Bytes::copy_from_slice(&1000_u64.to_be_bytes())).await?;
     stream.reset(bowline_swarm::code::stream::NONE);
     let after = counts_after(host, peer, &before, "short", 1).await?;
     report(&json!({"check": "reset-sent", "before": before, "after": after}))
@@ -191,10 +177,7 @@ async fn reset_sink(host: &Host, peer: PeerId) -> Result<()> {
 
 /// The counts once one of them has grown, or what they are after ten seconds.
 async fn counts_after(host: &Host, peer: PeerId, before: &Value, key: &str, growth: u64) -> Result<Value> {
-    let wanted = before[key]
-        .as_u64()
-        .with_context(|| format!("no {key} in {before}"))?
-        + growth;
+    let wanted = before[key].as_u64().with_context(|| format!("no {key} in {before}"))? + growth;
     let mut after = counts(host, peer).await?;
     for _ in 0..100 {
         if after[key].as_u64() >= Some(wanted) {

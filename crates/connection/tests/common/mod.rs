@@ -32,20 +32,12 @@ pub(crate) fn carol() -> Keypair {
 }
 
 pub(crate) fn config(keypair: &Keypair, inline_muxer: bool) -> UpgradeConfig {
-    UpgradeConfig {
-        inline_muxer,
-        ..UpgradeConfig::new(Identity::new(keypair, [0x51; 32]))
-    }
+    UpgradeConfig { inline_muxer, ..UpgradeConfig::new(Identity::new(keypair, [0x51; 32])) }
 }
 
 /// Alice, who dials Bob.
 pub(crate) fn dialer(now: Instant, inline_muxer: bool) -> Upgrade {
-    Upgrade::dialer(
-        now,
-        &config(&alice(), inline_muxer),
-        Some(bob().peer_id()),
-        [0x1e; 32],
-    )
+    Upgrade::dialer(now, &config(&alice(), inline_muxer), Some(bob().peer_id()), [0x1e; 32])
 }
 
 /// Bob, who listens.
@@ -63,15 +55,9 @@ pub(crate) fn flight(upgrade: &mut Upgrade) -> BytesMut {
 /// Runs both ends until both are upgraded.
 pub(crate) fn connect(now: Instant, dialer_inlines: bool, listener_inlines: bool) -> (Secured, Secured) {
     let (mut at_dialer, mut at_listener) = (dialer(now, dialer_inlines), listener(now, listener_inlines));
-    at_listener
-        .handle_input(now, &mut flight(&mut at_dialer))
-        .unwrap();
-    at_dialer
-        .handle_input(now, &mut flight(&mut at_listener))
-        .unwrap();
-    at_listener
-        .handle_input(now, &mut flight(&mut at_dialer))
-        .unwrap();
+    at_listener.handle_input(now, &mut flight(&mut at_dialer)).unwrap();
+    at_dialer.handle_input(now, &mut flight(&mut at_listener)).unwrap();
+    at_listener.handle_input(now, &mut flight(&mut at_dialer)).unwrap();
     let mut answer = flight(&mut at_listener);
     let mut at_dialer = Secured::from(at_dialer.poll_upgraded(now).unwrap());
     at_dialer.handle_ciphertext(now, &mut answer).unwrap();
@@ -111,10 +97,7 @@ pub(crate) fn received(now: Instant, secured: &mut Secured) -> Option<Bytes> {
 
 /// Messages of a negotiation, one behind the other.
 pub(crate) fn messages(texts: &[&str]) -> BytesMut {
-    texts
-        .iter()
-        .flat_map(|text| Message::Protocol((*text).to_owned()).encode())
-        .collect()
+    texts.iter().flat_map(|text| Message::Protocol((*text).to_owned()).encode()).collect()
 }
 
 /// The messages in `bytes`, as texts.
@@ -148,13 +131,7 @@ impl Puppet {
         assert_eq!(texts(&answer), [HEADER, "/noise"]);
         let established = handshake.handle_input(&mut back).unwrap().unwrap();
         assert!(handshake.poll_transmit(&mut wire));
-        (
-            Self {
-                sealer: established.sealer,
-                opener: established.opener,
-            },
-            wire,
-        )
+        (Self { sealer: established.sealer, opener: established.opener }, wire)
     }
 
     /// Answers `dialer`, which must expect nobody or Carol, and takes its second flight.
@@ -170,13 +147,7 @@ impl Puppet {
         dialer.handle_input(now, &mut wire).unwrap();
         let mut second = flight(dialer);
         let established = handshake.handle_input(&mut second).unwrap().unwrap();
-        (
-            Self {
-                sealer: established.sealer,
-                opener: established.opener,
-            },
-            second,
-        )
+        (Self { sealer: established.sealer, opener: established.opener }, second)
     }
 
     pub(crate) fn seal(&mut self, plaintexts: &[&[u8]]) -> BytesMut {

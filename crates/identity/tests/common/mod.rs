@@ -21,9 +21,7 @@ pub(crate) fn vectors(file: &str, list: &str) -> Vec<Value> {
 
 /// A text of a vector.
 pub(crate) fn text<'a>(vector: &'a Value, name: &str) -> &'a str {
-    vector[name]
-        .as_str()
-        .unwrap_or_else(|| panic!("{vector} has no {name}"))
+    vector[name].as_str().unwrap_or_else(|| panic!("{vector} has no {name}"))
 }
 
 /// Bytes of a vector.
@@ -56,9 +54,7 @@ pub(crate) fn is_compiled(key_type: KeyType) -> bool {
 pub(crate) fn keypairs() -> Vec<Keypair> {
     let vectors = vectors("peer-ids", "keys");
     let compiled = vectors.iter().filter(|vector| is_compiled(key_type(vector)));
-    compiled
-        .map(|vector| Keypair::from_protobuf(&bytes(vector, "private")).unwrap())
-        .collect()
+    compiled.map(|vector| Keypair::from_protobuf(&bytes(vector, "private")).unwrap()).collect()
 }
 
 /// A key message: the type, then the data.

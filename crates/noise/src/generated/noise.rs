@@ -1,11 +1,5 @@
 // Generated from proto/noise.proto by `cargo xtask proto`. Do not edit.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic,
-    reason = "generated code"
-)]
+#![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated code")]
 
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NoiseExtensions {

@@ -56,20 +56,9 @@ pub(crate) fn transmit(handshake: &mut Handshake) -> BytesMut {
 /// Runs a handshake to its end.
 pub(crate) fn connect(initiators: &[&str], responders: &[&str]) -> (Established, Established) {
     let (mut dialer, mut listener) = pair(initiators, responders);
-    assert!(
-        listener
-            .handle_input(&mut transmit(&mut dialer))
-            .unwrap()
-            .is_none()
-    );
-    let at_dialer = dialer
-        .handle_input(&mut transmit(&mut listener))
-        .unwrap()
-        .unwrap();
-    let at_listener = listener
-        .handle_input(&mut transmit(&mut dialer))
-        .unwrap()
-        .unwrap();
+    assert!(listener.handle_input(&mut transmit(&mut dialer)).unwrap().is_none());
+    let at_dialer = dialer.handle_input(&mut transmit(&mut listener)).unwrap().unwrap();
+    let at_listener = listener.handle_input(&mut transmit(&mut dialer)).unwrap().unwrap();
     (at_dialer, at_listener)
 }
 
@@ -102,10 +91,7 @@ impl Payload {
             }
         }
         if !self.muxers.is_empty() {
-            let muxers = self
-                .muxers
-                .iter()
-                .flat_map(|muxer| bytes_field(2, muxer.as_bytes()));
+            let muxers = self.muxers.iter().flat_map(|muxer| bytes_field(2, muxer.as_bytes()));
             out.extend_from_slice(&bytes_field(4, &muxers.collect::<Vec<_>>()));
         }
         out

@@ -44,14 +44,9 @@ impl Backoff {
             ErrorKind::InvalidInput => Verdict::GiveUp,
             // No descriptors, no memory, a firewall, a network that is down: all of it passes.
             _ => {
-                let delay = self
-                    .pause
-                    .map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
+                let delay = self.pause.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
                 self.pause = Some(delay);
-                Verdict::Pause {
-                    delay,
-                    report: self.report(now),
-                }
+                Verdict::Pause { delay, report: self.report(now) }
             }
         }
     }
@@ -62,9 +57,7 @@ impl Backoff {
 
     fn report(&mut self, now: Instant) -> Option<u64> {
         self.unreported += 1;
-        let due = self
-            .reported
-            .is_none_or(|last| now.duration_since(last) >= REPORT_INTERVAL);
+        let due = self.reported.is_none_or(|last| now.duration_since(last) >= REPORT_INTERVAL);
         due.then(|| {
             self.reported = Some(now);
             std::mem::take(&mut self.unreported)
@@ -91,10 +84,7 @@ mod tests {
     fn pauses_double_up_to_a_second_and_start_over_after_a_success() {
         let mut backoff = Backoff::default();
         let mut pauses = (0..10).map(|_| delay(backoff.failed(ErrorKind::Other, start())).as_millis());
-        assert_eq!(
-            pauses.by_ref().collect::<Vec<_>>(),
-            [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]
-        );
+        assert_eq!(pauses.by_ref().collect::<Vec<_>>(), [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
         backoff.succeeded();
         assert_eq!(delay(backoff.failed(ErrorKind::Other, start())), FIRST_PAUSE);
     }
@@ -102,21 +92,14 @@ mod tests {
     #[test]
     fn a_lost_connection_pauses_nothing() {
         let mut backoff = Backoff::default();
-        for kind in [
-            ErrorKind::ConnectionAborted,
-            ErrorKind::ConnectionReset,
-            ErrorKind::Interrupted,
-        ] {
+        for kind in [ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted] {
             assert_eq!(backoff.failed(kind, start()), Verdict::Again);
         }
     }
 
     #[test]
     fn a_socket_that_does_not_listen_ends_the_listener() {
-        assert_eq!(
-            Backoff::default().failed(ErrorKind::InvalidInput, start()),
-            Verdict::GiveUp
-        );
+        assert_eq!(Backoff::default().failed(ErrorKind::InvalidInput, start()), Verdict::GiveUp);
     }
 
     #[test]

@@ -62,9 +62,7 @@ impl DnsResolver {
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         let resolver = builder.with_options(options).build();
-        Self {
-            resolver: resolver.map(Arc::new).map_err(|error| error.to_string()),
-        }
+        Self { resolver: resolver.map(Arc::new).map_err(|error| error.to_string()) }
     }
 
     /// The resolver and `name` as an absolute name: a search domain has no say in an address.
@@ -90,10 +88,7 @@ impl Resolver for DnsResolver {
     fn texts<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, TransportError>> {
         Box::pin(async move {
             let (resolver, question) = self.question(name)?;
-            let answer = resolver
-                .txt_lookup(question)
-                .await
-                .map_err(|error| net_failure(name, &error))?;
+            let answer = resolver.txt_lookup(question).await.map_err(|error| net_failure(name, &error))?;
             let texts = answer.answers().iter().filter_map(|record| match &record.data {
                 RData::TXT(text) => Some(String::from_utf8_lossy(&text.txt_data.concat()).into_owned()),
                 _ => None,
@@ -114,8 +109,5 @@ fn net_failure(name: &str, error: &NetError) -> TransportError {
 }
 
 fn failure(name: &str, reason: impl ToString) -> TransportError {
-    TransportError::Resolve {
-        name: name.to_owned(),
-        reason: reason.to_string(),
-    }
+    TransportError::Resolve { name: name.to_owned(), reason: reason.to_string() }
 }

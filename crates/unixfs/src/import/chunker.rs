@@ -18,11 +18,7 @@ pub(crate) struct Chunker {
 
 impl Chunker {
     pub(crate) fn new(chunk_size: ChunkSize) -> Self {
-        Self {
-            chunk_size: chunk_size.bytes(),
-            inputs: VecDeque::new(),
-            buffered: 0,
-        }
+        Self { chunk_size: chunk_size.bytes(), inputs: VecDeque::new(), buffered: 0 }
     }
 
     pub(crate) fn push(&mut self, bytes: Bytes) {

@@ -71,12 +71,7 @@ pub enum BuildError {
 impl DirectoryBuilder {
     /// A directory without entries.
     pub fn new(config: ImportConfig) -> Self {
-        Self {
-            config,
-            entries: BTreeMap::new(),
-            names_and_cids: 0,
-            links_len: 0,
-        }
+        Self { config, entries: BTreeMap::new(), names_and_cids: 0, links_len: 0 }
     }
 
     /// Adds an entry.
@@ -90,9 +85,7 @@ impl DirectoryBuilder {
     pub fn add(&mut self, name: impl Into<Bytes>, cid: Cid, tsize: u64) -> Result<(), BuildError> {
         let target = Target { cid, tsize };
         match self.entries.entry(Name::new(name)?) {
-            btree_map::Entry::Occupied(entry) => Err(BuildError::Duplicate {
-                name: entry.key().clone(),
-            }),
+            btree_map::Entry::Occupied(entry) => Err(BuildError::Duplicate { name: entry.key().clone() }),
             btree_map::Entry::Vacant(entry) => {
                 self.names_and_cids += entry.key().as_bytes().len() + cid.encoded_len();
                 self.links_len += target.link(entry.key().bytes().clone()).encoded_len();
@@ -119,34 +112,23 @@ impl DirectoryBuilder {
     /// When two names of a sharded directory have the same hash.
     pub fn finish(self) -> Result<ImportedNode, BuildError> {
         let data = UnixFs::new(Kind::Directory).encode();
-        let block_size = self.links_len
-            + PbNode {
-                links: Vec::new(),
-                data: Some(data.clone()),
-            }
-            .encoded_len();
+        let block_size =
+            self.links_len + PbNode { links: Vec::new(), data: Some(data.clone()) }.encoded_len();
         let mut blocks = Vec::new();
         let root = if self.config.shards(self.names_and_cids, block_size) || self.entries.len() > MAX_LINKS {
             self.shards(&mut blocks)?
         } else {
             let links = self.entries.into_iter();
-            let links = links
-                .map(|(name, target)| target.link(name.bytes().clone()))
-                .collect();
+            let links = links.map(|(name, target)| target.link(name.bytes().clone())).collect();
             finish_node(&self.config, links, data, &mut blocks)
         };
-        Ok(ImportedNode {
-            cid: root.cid,
-            dag_size: root.tsize,
-            blocks,
-        })
+        Ok(ImportedNode { cid: root.cid, dag_size: root.tsize, blocks })
     }
 
     fn shards(&self, blocks: &mut Vec<VerifiedBlock>) -> Result<Target, BuildError> {
         let entries = self.entries.iter();
-        let mut hashed: Vec<Hashed<'_>> = entries
-            .map(|(name, target)| (hash_name(name.as_bytes()), name, target))
-            .collect();
+        let mut hashed: Vec<Hashed<'_>> =
+            entries.map(|(name, target)| (hash_name(name.as_bytes()), name, target)).collect();
         // By hash, entries of one slot are side by side on every level.
         hashed.sort_unstable_by_key(|(hash, ..)| *hash);
         let fanout = Fanout::new(WRITE_FANOUT).expect("256 slots are acceptable");
@@ -205,30 +187,17 @@ fn finish_node(
     data: Bytes,
     blocks: &mut Vec<VerifiedBlock>,
 ) -> Target {
-    let below = links
-        .iter()
-        .filter_map(|link| link.tsize)
-        .fold(0, u64::saturating_add);
-    let node = PbNode {
-        links,
-        data: Some(data),
-    };
+    let below = links.iter().filter_map(|link| link.tsize).fold(0, u64::saturating_add);
+    let node = PbNode { links, data: Some(data) };
     let block = config.node_block(node.encode());
-    let target = Target {
-        cid: *block.cid(),
-        tsize: below.saturating_add(block.len() as u64),
-    };
+    let target = Target { cid: *block.cid(), tsize: below.saturating_add(block.len() as u64) };
     blocks.push(block);
     target
 }
 
 impl Target {
     fn link(&self, name: Bytes) -> PbLink {
-        PbLink {
-            cid: self.cid,
-            name: Some(name),
-            tsize: Some(self.tsize),
-        }
+        PbLink { cid: self.cid, name: Some(name), tsize: Some(self.tsize) }
     }
 }
 
@@ -242,17 +211,10 @@ pub fn symlink(config: &ImportConfig, target: impl Into<Bytes>) -> Result<Import
     if data.len() > MAX_TARGET_LEN {
         return Err(BuildError::LongTarget { len: data.len() });
     }
-    let message = UnixFs {
-        data,
-        ..UnixFs::new(Kind::Symlink)
-    };
+    let message = UnixFs { data, ..UnixFs::new(Kind::Symlink) };
     let mut blocks = Vec::new();
     let node = finish_node(config, Vec::new(), message.encode(), &mut blocks);
-    Ok(ImportedNode {
-        cid: node.cid,
-        dag_size: node.tsize,
-        blocks,
-    })
+    Ok(ImportedNode { cid: node.cid, dag_size: node.tsize, blocks })
 }
 
 #[cfg(test)]
@@ -268,10 +230,7 @@ mod tests {
     fn unsafe_and_taken_names_are_refused_and_the_rest_stays() {
         let mut builder = DirectoryBuilder::new(ImportConfig::default());
         builder.add("a", target(), 1).unwrap();
-        assert_eq!(
-            builder.add("..", target(), 1),
-            Err(BuildError::Name(NameError::DotDot))
-        );
+        assert_eq!(builder.add("..", target(), 1), Err(BuildError::Name(NameError::DotDot)));
         let name = Name::new("a").unwrap();
         assert_eq!(builder.add("a", target(), 2), Err(BuildError::Duplicate { name }));
         assert_eq!(builder.len(), 1);
@@ -282,17 +241,12 @@ mod tests {
         let entry = 1 + target().encoded_len();
         let kind = |threshold, count: u8| {
             let sharding = Sharding::NamesAndCids(threshold);
-            let mut builder = DirectoryBuilder::new(ImportConfig {
-                sharding,
-                ..ImportConfig::default()
-            });
+            let mut builder = DirectoryBuilder::new(ImportConfig { sharding, ..ImportConfig::default() });
             for name in 0..count {
                 builder.add(vec![b'a' + name], target(), 1).unwrap();
             }
             let directory = builder.finish().unwrap();
-            crate::Node::parse(directory.blocks.last().unwrap())
-                .unwrap()
-                .kind()
+            crate::Node::parse(directory.blocks.last().unwrap()).unwrap().kind()
         };
         assert_eq!(kind(2 * entry, 2), Kind::Directory);
         assert_eq!(kind(2 * entry - 1, 2), Kind::Shard);
@@ -304,9 +258,6 @@ mod tests {
         let config = ImportConfig::default();
         assert!(symlink(&config, vec![b'a'; MAX_TARGET_LEN]).is_ok());
         let len = MAX_TARGET_LEN + 1;
-        assert_eq!(
-            symlink(&config, vec![b'a'; len]),
-            Err(BuildError::LongTarget { len })
-        );
+        assert_eq!(symlink(&config, vec![b'a'; len]), Err(BuildError::LongTarget { len }));
     }
 }

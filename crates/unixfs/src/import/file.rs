@@ -96,11 +96,7 @@ impl Leaf {
         } else {
             self.config.node_block(dag_pb_leaf(self.content))
         };
-        HashedLeaf {
-            index: self.index,
-            size,
-            block,
-        }
+        HashedLeaf { index: self.index, size, block }
     }
 }
 
@@ -117,15 +113,8 @@ impl HashedLeaf {
 }
 
 fn dag_pb_leaf(content: Bytes) -> Bytes {
-    let message = UnixFs {
-        file_size: Some(content.len() as u64),
-        data: content,
-        ..UnixFs::new(Kind::File)
-    };
-    let node = PbNode {
-        links: Vec::new(),
-        data: Some(message.encode()),
-    };
+    let message = UnixFs { file_size: Some(content.len() as u64), data: content, ..UnixFs::new(Kind::File) };
+    let node = PbNode { links: Vec::new(), data: Some(message.encode()) };
     node.encode()
 }
 
@@ -171,11 +160,7 @@ impl FileImporter {
         let index = self.next_leaf;
         self.next_leaf += 1;
         self.in_flight.insert(index);
-        Some(Leaf {
-            config: self.config,
-            index,
-            content,
-        })
+        Some(Leaf { config: self.config, index, content })
     }
 
     /// Takes back a leaf, in any order.
@@ -188,11 +173,7 @@ impl FileImporter {
         if !self.in_flight.remove(&index) {
             return Err(UnknownLeaf { index });
         }
-        let child = Child {
-            cid: *block.cid(),
-            size,
-            tsize: block.len() as u64,
-        };
+        let child = Child { cid: *block.cid(), size, tsize: block.len() as u64 };
         self.blocks.push_back(block);
         self.early.insert(index, child);
         self.place_leaves();
@@ -231,11 +212,7 @@ impl FileImporter {
     #[must_use]
     pub fn poll_finished(&mut self) -> Option<ImportedFile> {
         self.close();
-        if self.blocks.is_empty() {
-            self.result.take()
-        } else {
-            None
-        }
+        if self.blocks.is_empty() { self.result.take() } else { None }
     }
 
     /// Closes the tree when the last leaf is in it.
@@ -279,9 +256,7 @@ pub fn import_bytes(config: ImportConfig, content: Bytes) -> (Vec<VerifiedBlock>
     importer.finish();
     importer.hash_leaves();
     let blocks = std::iter::from_fn(|| importer.poll_block()).collect();
-    let file = importer
-        .poll_finished()
-        .expect("all input is hashed and all blocks are taken");
+    let file = importer.poll_finished().expect("all input is hashed and all blocks are taken");
     (blocks, file)
 }
 

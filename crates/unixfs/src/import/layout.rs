@@ -112,16 +112,9 @@ fn file_node(config: &ImportConfig, children: &[Child]) -> (VerifiedBlock, Child
         name: Some(bytes::Bytes::new()),
         tsize: Some(child.tsize),
     });
-    let node = PbNode {
-        links: links.collect(),
-        data: Some(message.encode()),
-    };
+    let node = PbNode { links: links.collect(), data: Some(message.encode()) };
     let block = config.node_block(node.encode());
     let below: u64 = children.iter().map(|child| child.tsize).sum();
-    let child = Child {
-        cid: *block.cid(),
-        size,
-        tsize: block.len() as u64 + below,
-    };
+    let child = Child { cid: *block.cid(), size, tsize: block.len() as u64 + below };
     (block, child)
 }

@@ -38,16 +38,10 @@ impl Walker {
         let Want { cid, role, schedule } = want;
         let charge = node.charge(block_len);
         if self.must_drop(&position, cid, &node, charge, schedule.reserved)? {
-            self.open
-                .insert(OpenNode::new(cid, position, Links::again(cid, role)));
+            self.open.insert(OpenNode::new(cid, position, Links::again(cid, role)));
             return Ok(());
         }
-        let place = Place {
-            position,
-            cid,
-            class: schedule.class,
-            charge,
-        };
+        let place = Place { position, cid, class: schedule.class, charge };
         match role {
             Role::Entry { path, .. } => self.arrive_entry(place, path, node),
             Role::Part { file, offset, size } => match node {
@@ -55,11 +49,9 @@ impl Walker {
                     self.open_file(place, node, file, offset);
                     Ok(())
                 }
-                Arrived::File(node) => Err(ReadError::SizeMismatch {
-                    cid,
-                    declared: size,
-                    actual: node.size,
-                }),
+                Arrived::File(node) => {
+                    Err(ReadError::SizeMismatch { cid, declared: size, actual: node.size })
+                }
                 node => Err(wrong_kind(cid, Kind::File, &node)),
             },
             Role::Shard(role) => match node {
@@ -120,12 +112,7 @@ impl Walker {
             }
             Arrived::Symlink(node) => {
                 let (target, metadata) = (node.target, node.metadata);
-                let event = Event::Symlink {
-                    path,
-                    cid,
-                    target,
-                    metadata,
-                };
+                let event = Event::Symlink { path, cid, target, metadata };
                 self.ready.insert(place.position, event);
                 Ok(())
             }
@@ -138,21 +125,14 @@ impl Walker {
         let wanted = node.size.min(self.range.end).saturating_sub(self.range.start);
         self.files.insert(file, wanted);
         let (cid, size, metadata) = (place.cid, node.size, node.metadata);
-        let event = Event::File {
-            file,
-            path,
-            cid,
-            size,
-            metadata,
-        };
+        let event = Event::File { file, path, cid, size, metadata };
         self.ready.insert(place.position.clone(), event);
         self.open_file(place, node, file, 0);
     }
 
     fn emit_directory(&mut self, place: &Place, path: TreePath, metadata: Metadata) {
         let cid = place.cid;
-        self.ready
-            .insert(place.position.clone(), Event::Directory { path, cid, metadata });
+        self.ready.insert(place.position.clone(), Event::Directory { path, cid, metadata });
     }
 
     fn open_file(&mut self, place: Place, node: Arc<FileNode>, file: FileId, offset: u64) {
@@ -192,15 +172,10 @@ impl Walker {
         let bytes = bytes.slice(usize::try_from(start).unwrap_or(usize::MAX)..);
         self.held_bytes = self.held_bytes.saturating_add(bytes.len() as u64);
         let offset = offset.saturating_add(start);
-        self.ready
-            .insert(position.child(0), Event::Data { file, offset, bytes });
+        self.ready.insert(position.child(0), Event::Data { file, offset, bytes });
     }
 }
 
 fn wrong_kind(cid: Cid, expected: Kind, node: &Arrived) -> ReadError {
-    ReadError::WrongKind {
-        cid,
-        expected,
-        actual: node.kind(),
-    }
+    ReadError::WrongKind { cid, expected, actual: node.kind() }
 }

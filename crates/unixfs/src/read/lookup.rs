@@ -50,11 +50,7 @@ impl Lookup {
     /// A search for `name`.
     pub fn new(name: Name) -> Self {
         let hash = hash_name(name.as_bytes());
-        Self {
-            name,
-            hash,
-            shards: None,
-        }
+        Self { name, hash, shards: None }
     }
 
     /// Looks into the directory's root block, then into each block of [`Step::Descend`].
@@ -66,20 +62,13 @@ impl Lookup {
         let cid = *block.cid();
         match (Node::parse(block)?, self.shards) {
             (Node::Directory(directory), None) => {
-                let found = directory
-                    .entries
-                    .into_iter()
-                    .find(|entry| entry.name == self.name);
+                let found = directory.entries.into_iter().find(|entry| entry.name == self.name);
                 Ok(found.map_or(Step::Absent, Step::Found))
             }
             (Node::Shard(shard), passed) => self.step_shard(cid, shard, passed),
             (node, passed) => Err(ReadError::WrongKind {
                 cid,
-                expected: if passed.is_some() {
-                    Kind::Shard
-                } else {
-                    Kind::Directory
-                },
+                expected: if passed.is_some() { Kind::Shard } else { Kind::Directory },
                 actual: node.kind(),
             }),
         }
@@ -110,11 +99,9 @@ impl Lookup {
                 self.shards = Some((fanout, trail.descend(fanout, index).ok_or_else(too_deep)?));
                 Ok(Step::Descend(slot.cid))
             }
-            Some(name) if name == self.name => Ok(Step::Found(Entry {
-                name,
-                cid: slot.cid,
-                tsize: slot.tsize,
-            })),
+            Some(name) if name == self.name => {
+                Ok(Step::Found(Entry { name, cid: slot.cid, tsize: slot.tsize }))
+            }
             Some(_) => Ok(Step::Absent),
         }
     }

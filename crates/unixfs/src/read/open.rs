@@ -32,54 +32,30 @@ pub(super) struct OpenNode {
 #[derive(Debug)]
 pub(super) enum Links {
     /// To the parts of a file; the next one starts at `offset`.
-    Parts {
-        node: Arc<FileNode>,
-        file: FileId,
-        offset: u64,
-    },
+    Parts { node: Arc<FileNode>, file: FileId, offset: u64 },
     /// To the entries of a directory.
-    Entries {
-        node: Arc<DirectoryNode>,
-        path: TreePath,
-    },
+    Entries { node: Arc<DirectoryNode>, path: TreePath },
     /// To the entries and child shards of a shard.
-    Slots {
-        node: Arc<ShardNode>,
-        path: TreePath,
-        trail: Trail,
-    },
+    Slots { node: Arc<ShardNode>, path: TreePath, trail: Trail },
     /// To the block itself, which had to be dropped.
     Again(Option<Want>),
 }
 
 impl OpenNode {
     pub(super) fn new(cid: Cid, position: Position, links: Links) -> Self {
-        Self {
-            cid,
-            position,
-            links,
-            next: 0,
-            charge: 0,
-            ahead: None,
-        }
+        Self { cid, position, links, next: 0, charge: 0, ahead: None }
     }
 
     /// Books the memory that the node takes, and that it was fetched ahead.
     pub(super) fn booked(self, charge: usize, class: Class) -> Self {
-        Self {
-            charge,
-            ahead: Some(class),
-            ..self
-        }
+        Self { charge, ahead: Some(class), ..self }
     }
 
     /// The position of the next link's target. Number 0 below a node is its own content.
     pub(super) fn key(&self) -> Position {
         match self.links {
             Links::Again(_) => self.position.clone(),
-            _ => self
-                .position
-                .child(u32::try_from(self.next).unwrap_or(u32::MAX).saturating_add(1)),
+            _ => self.position.child(u32::try_from(self.next).unwrap_or(u32::MAX).saturating_add(1)),
         }
     }
 
@@ -108,24 +84,17 @@ impl OpenNode {
         self.next += 1;
         match &mut self.links {
             Links::Parts { node, file, offset } => Ok(node.parts.get(index).map(|part| {
-                let role = Role::Part {
-                    file: *file,
-                    offset: *offset,
-                    size: part.size,
-                };
+                let role = Role::Part { file: *file, offset: *offset, size: part.size };
                 *offset = offset.saturating_add(part.size);
                 Want::new(part.cid, role, part.size)
             })),
             Links::Entries { node, path } => {
                 let entry = node.entries.get(index);
-                entry
-                    .map(|entry| entry_want(path, &entry.name, entry.cid, entry.tsize))
-                    .transpose()
+                entry.map(|entry| entry_want(path, &entry.name, entry.cid, entry.tsize)).transpose()
             }
             Links::Slots { node, path, trail } => {
                 let slot = node.slots.get(index);
-                slot.map(|slot| slot_want(&self.cid, node, path, *trail, slot))
-                    .transpose()
+                slot.map(|slot| slot_want(&self.cid, node, path, *trail, slot)).transpose()
             }
             Links::Again(want) => Ok(want.take()),
         }

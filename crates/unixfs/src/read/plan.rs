@@ -55,11 +55,7 @@ impl Walker {
 
     /// Whether nothing else, also nothing that waits for its consumer, comes before `position`.
     pub(super) fn precedes_all(&self, position: &Position) -> bool {
-        self.is_next(position)
-            && self
-                .ready
-                .first_key_value()
-                .is_none_or(|(first, _)| position <= first)
+        self.is_next(position) && self.ready.first_key_value().is_none_or(|(first, _)| position <= first)
     }
 
     /// Whether content before `position` is still unknown: it would find the window taken by what is behind,
@@ -86,9 +82,7 @@ impl Walker {
 
     /// What the window may hold for the sake of late nodes, in bytes.
     pub(super) fn most_bytes(&self) -> u64 {
-        self.config
-            .window_bytes
-            .saturating_add(self.config.window_bytes / 4)
+        self.config.window_bytes.saturating_add(self.config.window_bytes / 4)
     }
 
     fn window_blocks(&self) -> usize {

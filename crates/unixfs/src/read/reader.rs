@@ -46,11 +46,7 @@ impl Reader {
     ///
     /// Offsets are those of the whole file. A range beyond its end holds nothing.
     pub fn with_range(root: Cid, config: ReadConfig, range: Range<u64>) -> Self {
-        Self {
-            walker: Walker::with_scope(root, config, Scope::File, range),
-            file: None,
-            ended: false,
-        }
+        Self { walker: Walker::with_scope(root, config, Scope::File, range), file: None, ended: false }
     }
 
     /// The next block to fetch: each once, in the order of their content.

@@ -108,13 +108,8 @@ impl Walker {
             file_end: None,
             state: State::Walking,
         };
-        let role = Role::Entry {
-            path: TreePath::root(),
-            tsize: 0,
-        };
-        walker
-            .open
-            .insert(OpenNode::new(root, Position::default(), Links::again(root, role)));
+        let role = Role::Entry { path: TreePath::root(), tsize: 0 };
+        walker.open.insert(OpenNode::new(root, Position::default(), Links::again(root, role)));
         walker
     }
 
@@ -142,9 +137,7 @@ impl Walker {
             self.held_bytes = self.held_bytes.saturating_sub(want.schedule.reserved);
             self.open.uncount_ahead(want.schedule.class);
             self.unknown.remove(&position);
-            let result = arrived
-                .clone()
-                .and_then(|node| self.arrive(position, want, node, block.len()));
+            let result = arrived.clone().and_then(|node| self.arrive(position, want, node, block.len()));
             if let Err(error) = result {
                 self.fail(error);
                 break;
@@ -250,9 +243,7 @@ impl Walker {
 
     /// Whether nothing that is waited for or not yet asked for comes before `position`.
     pub(super) fn is_next(&self, position: &Position) -> bool {
-        self.waiting
-            .first_key_value()
-            .is_none_or(|(first, _)| position <= first)
+        self.waiting.first_key_value().is_none_or(|(first, _)| position <= first)
             && self.open.first().is_none_or(|(first, _)| position <= first)
     }
 }

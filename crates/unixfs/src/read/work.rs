@@ -87,10 +87,7 @@ impl Want {
 
     /// A want for a block that is fetched only when it is next in order.
     pub(super) fn again(cid: Cid, role: Role) -> Self {
-        let schedule = Schedule {
-            class: Class::Again,
-            reserved: BRANCH_RESERVE,
-        };
+        let schedule = Schedule { class: Class::Again, reserved: BRANCH_RESERVE };
         Self { cid, role, schedule }
     }
 }
@@ -105,10 +102,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// For what is not fetched.
-    pub(super) const NOTHING: Self = Self {
-        class: Class::Content,
-        reserved: 0,
-    };
+    pub(super) const NOTHING: Self = Self { class: Class::Content, reserved: 0 };
 
     /// The schedule of a block below which its parent says that there are `size` bytes.
     pub(super) fn of(cid: &Cid, size: u64, is_shard: bool) -> Self {

@@ -38,45 +38,24 @@ impl KeyStream {
     pub(crate) fn name(&mut self, len: usize) -> String {
         const ALPHABET: &[u8; 39] = b"abcdefghijklmnopqrstuvwxyz01234567890-_";
         let symbols = self.next(len);
-        symbols
-            .iter()
-            .map(|byte| char::from(ALPHABET[usize::from(*byte) % 39]))
-            .collect()
+        symbols.iter().map(|byte| char::from(ALPHABET[usize::from(*byte) % 39])).collect()
     }
 }
 
 /// The settings that a vector names.
 pub(crate) fn config(mode: &str) -> ImportConfig {
     let (v0, v1) = (Profile::V0.config(), Profile::V1.config());
-    let hashed = |code| ImportConfig {
-        hash: HashAlgorithm::from_code(code).unwrap(),
-        ..v1
-    };
+    let hashed = |code| ImportConfig { hash: HashAlgorithm::from_code(code).unwrap(), ..v1 };
     match mode {
         "v0" => v0,
-        "v0-raw-leaves" => ImportConfig {
-            raw_leaves: true,
-            ..v0
-        },
-        "v0-sharded" => ImportConfig {
-            sharding: Sharding::NamesAndCids(0),
-            ..v0
-        },
-        "v0-wide" => ImportConfig {
-            max_links: MaxLinks::WIDE,
-            ..v0
-        },
+        "v0-raw-leaves" => ImportConfig { raw_leaves: true, ..v0 },
+        "v0-sharded" => ImportConfig { sharding: Sharding::NamesAndCids(0), ..v0 },
+        "v0-wide" => ImportConfig { max_links: MaxLinks::WIDE, ..v0 },
         "v1" => v1,
-        "v1-dag-pb-leaves" => ImportConfig {
-            raw_leaves: false,
-            ..v1
-        },
+        "v1-dag-pb-leaves" => ImportConfig { raw_leaves: false, ..v1 },
         "v1-sha2-512" => hashed(0x13),
         "v1-blake2b-256" => hashed(0xb220),
-        "v1-identity" => ImportConfig {
-            hash: HashAlgorithm::Identity,
-            ..v1
-        },
+        "v1-identity" => ImportConfig { hash: HashAlgorithm::Identity, ..v1 },
         "v1-2025" => Profile::V1_2025.config(),
         _ => panic!("unknown mode {mode}"),
     }
@@ -165,11 +144,7 @@ pub(crate) fn flatten(tree: &Tree) -> BTreeMap<String, Tree> {
             return;
         };
         for (name, entry) in entries {
-            let path = if path.is_empty() {
-                name.clone()
-            } else {
-                format!("{path}/{name}")
-            };
+            let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
             visit(path, entry, paths);
         }
         paths.insert(path, Tree::Directory(BTreeMap::new()));
@@ -186,20 +161,13 @@ pub(crate) fn walk_all(mut walker: Walker, store: &Store) -> Result<Vec<Event>, 
         let before = events.len();
         let mut supplied = 0;
         while let Some(cid) = walker.poll_need() {
-            walker.supply(
-                store
-                    .get(&cid)
-                    .unwrap_or_else(|| panic!("{cid} is not in the store")),
-            );
+            walker.supply(store.get(&cid).unwrap_or_else(|| panic!("{cid} is not in the store")));
             supplied += 1;
         }
         while let Some(event) = walker.poll_event() {
             events.push(event?);
         }
-        assert!(
-            supplied > 0 || events.len() > before || walker.is_finished(),
-            "the walk goes on"
-        );
+        assert!(supplied > 0 || events.len() > before || walker.is_finished(), "the walk goes on");
     }
     Ok(events)
 }
@@ -211,15 +179,9 @@ pub(crate) fn file_node(parts: &[(Cid, u64)]) -> VerifiedBlock {
         block_sizes: parts.iter().map(|(_, size)| *size).collect(),
         ..UnixFs::new(Kind::File)
     };
-    let links = parts.iter().map(|(cid, size)| PbLink {
-        cid: *cid,
-        name: Some(Bytes::new()),
-        tsize: Some(*size),
-    });
-    let node = PbNode {
-        links: links.collect(),
-        data: Some(message.encode()),
-    };
+    let links =
+        parts.iter().map(|(cid, size)| PbLink { cid: *cid, name: Some(Bytes::new()), tsize: Some(*size) });
+    let node = PbNode { links: links.collect(), data: Some(message.encode()) };
     VerifiedBlock::sha2_256(codec::DAG_PB, node.encode()).unwrap()
 }
 
