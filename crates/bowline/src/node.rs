@@ -1,75 +1,80 @@
-//! A whole peer: host, exchange and store.
+//! The node: host, exchange and store as one.
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use bowline_bitswap::Sources;
 use bowline_block::Cid;
-use bowline_blockstore::{BlockStore, MemoryStore, OpenOptions, Repository, StoreError};
+use bowline_blockstore::{BlockStore, MAX_NAME_LEN, MemoryStore, OpenOptions, Repository};
 use bowline_exchange::{
     Exchange, ExchangeConfig,
-    files::{self, AddError, AddOptions, Added, GetError, GetOptions, Got, Source},
+    files::{self, AddOptions, Added, GetOptions, Got, Listed, OnProgress, Source},
 };
-use bowline_identity::{Keypair, Multiaddr, PeerId, key_file};
-use bowline_swarm::{AcceptError, Config, Host, ShutdownReport};
+use bowline_identity::{
+    Keypair, Multiaddr, PeerId, address,
+    key_file::{self, KeyFileError},
+};
+use bowline_swarm::{Config, Host, ShutdownReport};
+use bowline_unixfs::Profile;
+use tokio::{io::AsyncWrite, sync::Mutex};
 
-/// A peer that keeps blocks, serves them and fetches them. A cheap handle; clones are the same peer.
-#[derive(Clone, Debug)]
+use crate::{AddError, GetError, StartError, from::with_peers};
+
+/// An IPFS peer: a host, Bitswap on it, and a store of blocks.
+///
+/// A cheap handle; clones are the same node. When the last clone is dropped everything stops at once;
+/// [`shutdown`](Self::shutdown) stops in good order.
+#[derive(Clone)]
 pub struct Node {
     host: Host,
     exchange: Exchange,
+    store: Arc<dyn BlockStore>,
     repository: Option<Arc<Repository>>,
 }
 
-/// What is set before a node starts.
-#[derive(Debug, Default)]
+/// What is set before a node starts. The default is a store in memory, a fresh key, and no listening.
+#[derive(Default)]
 pub struct Builder {
-    folder: Option<PathBuf>,
-    repository: Option<Repository>,
+    store: Store,
     keypair: Option<Keypair>,
-    listen: Vec<Multiaddr>,
     config: Config,
     exchange: ExchangeConfig,
+    listen: Vec<Multiaddr>,
 }
 
-/// Why a node did not start.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The key in the store cannot be read or written.
-    #[error(transparent)]
-    Key(#[from] key_file::KeyFileError),
-    /// The host cannot start.
-    #[error(transparent)]
-    Host(#[from] bowline_swarm::StartError),
-    /// Something on the host speaks Bitswap already.
-    #[error(transparent)]
-    Exchange(#[from] AcceptError),
+#[derive(Default)]
+enum Store {
+    #[default]
+    Memory,
+    Folder(PathBuf, OpenOptions),
+    Blocks(Arc<dyn BlockStore>),
 }
 
 impl Builder {
-    /// Keeps blocks, roots and the node's key in a folder, which is made when it is not there. The default keeps
-    /// them in memory.
+    /// Keeps blocks in a folder, which is made on first use, together with the key of the node.
     #[must_use]
-    pub fn store(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(folder.into());
+    pub fn store(self, folder: impl Into<PathBuf>) -> Self {
+        self.store_with(folder, OpenOptions::default())
+    }
+
+    /// Keeps blocks in a folder that is opened with `options`.
+    #[must_use]
+    pub fn store_with(mut self, folder: impl Into<PathBuf>, options: OpenOptions) -> Self {
+        self.store = Store::Folder(folder.into(), options);
         self
     }
 
-    /// Keeps everything in a repository that is open already.
+    /// Keeps blocks in a store of yours. The key is a fresh one then, unless [`keypair`](Self::keypair) gives one.
     #[must_use]
-    pub fn repository(mut self, repository: Repository) -> Self {
-        self.repository = Some(repository);
+    pub fn blocks(mut self, store: Arc<dyn BlockStore>) -> Self {
+        self.store = Store::Blocks(store);
         self
     }
 
-    /// Sets who the node is. The default is the key of its store, and a fresh one without a store.
+    /// Sets the key of the node, in place of the store's own or a fresh one.
     #[must_use]
     pub fn keypair(mut self, keypair: Keypair) -> Self {
         self.keypair = Some(keypair);
@@ -83,14 +88,14 @@ impl Builder {
         self
     }
 
-    /// Sets the host's numbers and texts.
+    /// Sets what is configurable about the host.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// Sets how blocks are served and fetched.
+    /// Sets what is configurable about Bitswap.
     #[must_use]
     pub fn exchange(mut self, config: ExchangeConfig) -> Self {
         self.exchange = config;
@@ -101,49 +106,41 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When the store is in use or damaged, or an address cannot be listened on.
+    /// When the store does not open, its key cannot be read, or an address cannot be listened on; nothing is left
+    /// running then.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     pub async fn start(self) -> Result<Node, StartError> {
-        let repository = match (self.repository, self.folder) {
-            (Some(repository), _) => Some(repository),
-            (None, Some(folder)) => Some(Repository::open(folder, OpenOptions::default())?),
-            (None, None) => None,
+        let (repository, store) = match self.store {
+            Store::Memory => (None, Arc::new(MemoryStore::new()) as Arc<dyn BlockStore>),
+            Store::Blocks(store) => (None, store),
+            Store::Folder(folder, options) => {
+                let opened = self.exchange.off_load.run(move || Repository::open(folder, options)).await?;
+                let repository = Arc::new(opened);
+                (Some(Arc::clone(&repository)), repository.blocks())
+            }
         };
         let keypair = match (self.keypair, &repository) {
             (Some(keypair), _) => keypair,
             (None, Some(repository)) => key_of(repository)?,
             (None, None) => Keypair::generate(),
         };
-        let store = match &repository {
-            Some(repository) => repository.blocks(),
-            None => Arc::new(MemoryStore::new()),
-        };
-        let mut host = Host::builder(keypair).config(self.config);
+        let host = Host::builder(keypair).config(self.config).start().await?;
+        // Before the first peer can come, so that nobody is told that Bitswap is not spoken here.
+        let exchange = Exchange::start(&host, Arc::clone(&store), self.exchange)?;
         for addr in self.listen {
-            host = host.listen(addr);
+            host.listen(addr).await.map_err(bowline_swarm::StartError::from)?;
         }
-        let host = host.start().await?;
-        let exchange = Exchange::start(&host, store, self.exchange)?;
-        Ok(Node { host, exchange, repository: repository.map(Arc::new) })
+        Ok(Node { host, exchange, store, repository })
     }
 }
 
-/// The key of a repository, which is made when there is none.
-///
-/// # Errors
-///
-/// When the key file cannot be read or written.
-pub(crate) fn key_of(repository: &Repository) -> Result<Keypair, key_file::KeyFileError> {
-    let path = repository.key_path();
-    if path.exists() {
-        return key_file::read(&path);
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("listen", &self.listen).finish_non_exhaustive()
     }
-    let keypair = Keypair::generate();
-    key_file::write(&path, &keypair)?;
-    Ok(keypair)
 }
 
 impl Node {
@@ -153,43 +150,45 @@ impl Node {
         Builder::default()
     }
 
-    /// The id of this node.
+    /// The id of the node.
     #[must_use]
     pub fn peer_id(&self) -> PeerId {
         self.host.peer_id()
     }
 
-    /// The addresses that the node listens on now, without `/p2p`.
-    #[must_use]
-    pub fn listen_addrs(&self) -> Vec<Multiaddr> {
-        self.host.listen_addrs().borrow().clone()
-    }
-
-    /// Connections, streams and protocols.
+    /// The host, for protocols of your own.
     #[must_use]
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// Bitswap.
+    /// Bitswap on the host, for fetching single blocks.
     #[must_use]
     pub fn exchange(&self) -> &Exchange {
         &self.exchange
     }
 
-    /// The blocks that the node keeps and serves.
+    /// The store of blocks. Whatever is in it is served.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn BlockStore> {
-        self.exchange.store()
+        &self.store
     }
 
-    /// The repository on disk, for a node that has one.
+    /// The folder of the store with its roots and values, where the store is one.
     #[must_use]
-    pub fn repository(&self) -> Option<&Arc<Repository>> {
-        self.repository.as_ref()
+    pub fn repository(&self) -> Option<&Repository> {
+        self.repository.as_deref()
     }
 
-    /// Adds a file or a directory with the default settings.
+    /// The addresses that others can reach the node at, as far as it knows, each with `/p2p/…` at its end.
+    #[must_use]
+    pub fn addrs(&self) -> Vec<Multiaddr> {
+        let addrs = self.host.listen_addrs().borrow().clone();
+        addrs.into_iter().map(|addr| address::with_peer_id(addr, self.peer_id())).collect()
+    }
+
+    /// Adds a file, or a directory with all that is in it, and serves it from then on. The root is taken down in the
+    /// store's list of roots.
     ///
     /// # Errors
     ///
@@ -197,37 +196,52 @@ impl Node {
     ///
     /// # Cancel safety
     ///
-    /// As [`files::add`].
-    pub async fn add(&self, path: impl AsRef<Path>) -> Result<Added, AddError> {
-        self.add_with(path, AddOptions::default()).await
+    /// Work that has begun runs to its end when the future is dropped; blocks that are stored stay stored.
+    pub async fn add(&self, path: impl AsRef<Path>, profile: Profile) -> Result<Added, AddError> {
+        self.add_with(path, profile, None).await
     }
 
-    /// Adds a file or a directory. Peers that wait for its blocks are served.
+    /// Adds as [`add`](Self::add), and tells how far it has come.
     ///
     /// # Errors
     ///
-    /// When something cannot be read or the store refuses.
+    /// As [`add`](Self::add).
     ///
     /// # Cancel safety
     ///
-    /// As [`files::add`].
-    pub async fn add_with(&self, path: impl AsRef<Path>, options: AddOptions) -> Result<Added, AddError> {
-        let options = AddOptions { exchange: Some(self.exchange.clone()), ..options };
-        files::add(self.store(), path.as_ref(), &options).await
+    /// As [`add`](Self::add).
+    pub async fn add_with(
+        &self,
+        path: impl AsRef<Path>,
+        profile: Profile,
+        on_progress: Option<OnProgress>,
+    ) -> Result<Added, AddError> {
+        let exchange = Some(self.exchange.clone());
+        let options = AddOptions { profile, off_load: self.exchange.off_load(), on_progress, exchange };
+        let added = files::add(&self.store, path.as_ref(), &options).await?;
+        self.take_down(added.cid, added.name.clone()).await?;
+        Ok(added)
     }
 
-    /// Gets what is below `root` from the store and from every connected peer, keeps its blocks, and writes it to
-    /// `path`.
+    /// Gets `cid` from the peers at `from` and writes it to `path`; without peers, from the store alone.
+    ///
+    /// Every block is verified and kept in the store. Nothing stands under `path` until it is whole; a second call
+    /// goes on from what the store has.
     ///
     /// # Errors
     ///
-    /// When a block is not to be had; nothing stands under `path` then.
+    /// When no peer can be reached, a block is not to be had, or the file system refuses.
     ///
     /// # Cancel safety
     ///
-    /// As [`files::get`].
-    pub async fn get(&self, root: Cid, path: impl AsRef<Path>) -> Result<Got, GetError> {
-        self.get_with(root, path, &GetOptions::default()).await
+    /// Dropping the future leaves the same as an error: nothing under `path`, and the blocks so far in the store.
+    pub async fn get(
+        &self,
+        cid: Cid,
+        from: impl IntoIterator<Item = Multiaddr>,
+        path: impl AsRef<Path>,
+    ) -> Result<Got, GetError> {
+        self.get_with(cid, from, path, &GetOptions::default()).await
     }
 
     /// Gets as [`get`](Self::get), with options.
@@ -238,23 +252,176 @@ impl Node {
     ///
     /// # Cancel safety
     ///
-    /// As [`files::get`].
+    /// As [`get`](Self::get).
     pub async fn get_with(
         &self,
-        root: Cid,
+        cid: Cid,
+        from: impl IntoIterator<Item = Multiaddr>,
         path: impl AsRef<Path>,
         options: &GetOptions,
     ) -> Result<Got, GetError> {
-        let source = Source::network(&self.exchange, Sources::Any, Some(Arc::clone(self.store())));
-        files::get(&source, root, path.as_ref(), options).await
+        let path = path.as_ref();
+        let from: Vec<_> = from.into_iter().collect();
+        let got = if from.is_empty() {
+            files::get(&self.stored(), cid, path, options).await?
+        } else {
+            let get = |sources| {
+                let source = Source::network(&self.exchange, sources, Some(Arc::clone(&self.store)));
+                async move { files::get(&source, cid, path, options).await }
+            };
+            with_peers(&self.host, cid, from, get).await?
+        };
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        self.take_down(cid, name.unwrap_or_default()).await?;
+        Ok(got)
     }
 
-    /// Stops in good order; see [`Host::shutdown`].
+    /// Writes the content of the file `cid` to `out`, in order, from the peers at `from` or, without peers, from the
+    /// store. Nothing is kept in the store, and memory is bounded.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), and when `cid` is no file. What was written by then is right.
     ///
     /// # Cancel safety
     ///
-    /// As [`Host::shutdown`].
+    /// Dropping the future leaves a prefix written.
+    pub async fn cat(
+        &self,
+        cid: Cid,
+        from: impl IntoIterator<Item = Multiaddr>,
+        out: &mut (impl AsyncWrite + Unpin),
+        options: &GetOptions,
+    ) -> Result<u64, GetError> {
+        let from: Vec<_> = from.into_iter().collect();
+        if from.is_empty() {
+            return Ok(files::cat(&self.stored(), cid, None, out, options).await?);
+        }
+        // One try follows the other, so nobody ever waits for the lock.
+        let out = Mutex::new(Counted { out, written: 0 });
+        let cat = |sources| {
+            let (source, out) = (Source::network(&self.exchange, sources, None), &out);
+            async move {
+                let mut out = out.lock().await;
+                // What an earlier try wrote stands.
+                let rest = out.written..u64::MAX;
+                files::cat(&source, cid, Some(rest), &mut *out, options).await
+            }
+        };
+        with_peers(&self.host, cid, from, cat).await?;
+        Ok(out.into_inner().written)
+    }
+
+    /// Lists the directory `cid`, from the peers at `from` or, without peers, from the store.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), and when `cid` is no directory.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: nothing is left.
+    pub async fn list(
+        &self,
+        cid: Cid,
+        from: impl IntoIterator<Item = Multiaddr>,
+        options: &GetOptions,
+    ) -> Result<Vec<Listed>, GetError> {
+        let from: Vec<_> = from.into_iter().collect();
+        if from.is_empty() {
+            return Ok(files::list(&self.stored(), cid, options).await?);
+        }
+        let list = |sources| {
+            let source = Source::network(&self.exchange, sources, None);
+            async move { files::list(&source, cid, options).await }
+        };
+        with_peers(&self.host, cid, from, list).await
+    }
+
+    /// Stops in good order: application streams get `grace` to end, and connections say farewell.
+    ///
+    /// When it returns, the ports are free; the store is free when the last clone of the node and of
+    /// [`store`](Self::store) is dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel-safe: a dropped future leaves the node half stopped; dropping the node stops the rest.
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
-        self.host.shutdown(grace).await
+        let report = self.host.shutdown(grace).await;
+        self.exchange.shutdown().await;
+        report
+    }
+
+    fn stored(&self) -> Source {
+        Source::local(Arc::clone(&self.store), self.exchange.off_load())
+    }
+
+    /// Takes a root down in the store's list, where it has one.
+    async fn take_down(&self, cid: Cid, name: String) -> Result<(), bowline_blockstore::StoreError> {
+        let Some(repository) = self.repository.clone() else { return Ok(()) };
+        let name = shortened(name);
+        self.exchange.off_load().run(move || repository.add_root(&cid, seconds_since_1970(), &name)).await
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("peer_id", &self.peer_id()).finish_non_exhaustive()
+    }
+}
+
+/// The key of a repository; made when there is none.
+fn key_of(repository: &Repository) -> Result<Keypair, KeyFileError> {
+    let path = repository.key_path();
+    match key_file::read(&path) {
+        Err(KeyFileError::Io { kind: std::io::ErrorKind::NotFound, .. }) => {
+            let keypair = Keypair::generate();
+            key_file::write(&path, &keypair)?;
+            Ok(keypair)
+        }
+        read => read,
+    }
+}
+
+fn shortened(mut name: String) -> String {
+    let end = (0..=MAX_NAME_LEN.min(name.len())).rev().find(|end| name.is_char_boundary(*end));
+    name.truncate(end.unwrap_or(0));
+    name
+}
+
+#[expect(clippy::disallowed_methods, reason = "roots carry the time of day, which nothing is decided by")]
+fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Counts what was written.
+struct Counted<'a, W> {
+    out: &'a mut W,
+    written: u64,
+}
+
+impl<W: AsyncWrite + Unpin> AsyncWrite for Counted<'_, W> {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        let wrote = std::task::ready!(std::pin::Pin::new(&mut *self.out).poll_write(cx, bytes))?;
+        self.written += wrote as u64;
+        std::task::Poll::Ready(Ok(wrote))
+    }
+
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut *self.out).poll_flush(cx)
+    }
+
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut *self.out).poll_shutdown(cx)
     }
 }

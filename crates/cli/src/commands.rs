@@ -1,45 +1,37 @@
-//! The commands, one file each.
+//! The commands, one a file.
 
-mod add;
-mod cat;
-mod demo;
-mod get;
-mod id;
-mod identify;
-mod key;
-mod ls;
-mod perf;
-mod ping;
-mod serve;
-mod shell;
+pub(crate) mod add;
+pub(crate) mod cat;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod get;
+pub(crate) mod id;
+pub(crate) mod identify;
+pub(crate) mod key;
+pub(crate) mod ls;
+pub(crate) mod man;
+pub(crate) mod perf;
+pub(crate) mod ping;
+pub(crate) mod serve;
 
-use crate::{args::Command, failure::Failure, output::Output, session::interruptible};
+use crate::{arguments::Command, failure::Failure, output::Output, signals::unless_stopped};
 
-/// Runs one command.
-pub(crate) async fn run(command: Command, output: &Output) -> Result<(), Failure> {
-    let output = *output;
+pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
-        Command::Demo { mib } => interruptible(demo::run(mib, output)).await,
-        Command::Add { store, profile, paths } => {
-            interruptible(add::run(store.store, profile.into(), paths, output)).await
-        }
-        Command::Get { cid, from, output: path, store } => {
-            interruptible(get::run(cid, from, path, store, output)).await
-        }
-        Command::Cat { cid, from } => interruptible(cat::run(cid, from)).await,
-        Command::Ls { cid, from } => interruptible(ls::run(cid, from, output)).await,
-        // A signal is how serving ends well.
-        Command::Serve { store, listen, perf, profile, paths } => {
-            let settings =
-                serve::Settings { folder: store.store, listen, perf, profile: profile.into(), paths };
-            serve::run(settings, output).await
-        }
-        Command::Ping { peer, count, interval } => ping::run(peer, count, interval, output).await,
-        Command::Identify { peer } => interruptible(identify::run(peer, output)).await,
-        Command::Perf { peer, mib } => interruptible(perf::run(peer, mib, output)).await,
-        Command::Id { store, key } => id::run(store.store, key, output),
-        Command::Key { action } => key::run(action, output),
-        Command::Completions { shell } => shell::completions(shell),
-        Command::Man => shell::man(),
+        Command::Demo(options) => unless_stopped(demo::run(options, output)).await,
+        Command::Add(options) => unless_stopped(add::run(options, output)).await,
+        Command::Get(options) => unless_stopped(get::run(options, output)).await,
+        Command::Cat(options) => unless_stopped(cat::run(options)).await,
+        Command::Ls(options) => unless_stopped(ls::run(options, output)).await,
+        // For a server, being stopped is how it ends.
+        Command::Serve(options) => serve::run(options, output).await,
+        // What it measured by then is told when it is stopped.
+        Command::Ping(options) => ping::run(options, output).await,
+        Command::Identify(options) => unless_stopped(identify::run(options, output)).await,
+        Command::Perf(options) => unless_stopped(perf::run(options, output)).await,
+        Command::Id(options) => id::run(&options, output),
+        Command::Key(options) => key::run(options, output),
+        Command::Completions(options) => completions::run(&options),
+        Command::Man(options) => man::run(&options),
     }
 }

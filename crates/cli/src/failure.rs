@@ -1,188 +1,244 @@
-//! What went wrong, what to do about it, and how the program ends.
+//! Failures as people and scripts see them: a sentence, a hint, an exit code.
 
-use std::{error::Error, fmt, io, path::Path, process::ExitCode};
+use std::io;
 
 use bowline::{
-    AddError, DialError, GetError, StartError, StoreError,
-    swarm::{IdentifyError, OpenError, PerfError, PingError},
+    AddError, GetError, Lost, StartError,
+    blockstore::StoreError,
+    exchange::files,
+    identity::key_file::KeyFileError,
+    swarm::{
+        AddrError, DialError, IdentifyError, OpenError, PerfError, PingError, TransportError, UpgradeError,
+    },
 };
 
-/// Why a command failed.
+pub(crate) const FAILED: u8 = 1;
+pub(crate) const USAGE: u8 = 2;
+pub(crate) const NOT_FOUND: u8 = 3;
+pub(crate) const UNREACHABLE: u8 = 4;
+pub(crate) const STORE: u8 = 5;
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Why a command did not do what it was asked.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    message: String,
-    hint: Option<String>,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Failed,
-    NotFound,
-    Unreachable,
-    Store,
-    Interrupted,
-    BrokenPipe,
+    pub(crate) code: u8,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+    /// Whoever read the output stopped reading, which is no failure.
+    silent: bool,
 }
 
 impl Failure {
-    fn new(kind: Kind, message: impl fmt::Display, hint: Option<&str>) -> Self {
-        Self { message: message.to_string(), hint: hint.map(ToOwned::to_owned), kind }
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self::with_code(FAILED, message)
     }
 
-    /// A failure with nothing more to say than its cause.
-    pub(crate) fn failed(error: &dyn Error) -> Self {
-        Self::new(Kind::Failed, chain(error), None)
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::with_code(USAGE, message)
     }
 
-    /// A failure with something to try.
-    pub(crate) fn with_hint(message: impl fmt::Display, hint: &str) -> Self {
-        Self::new(Kind::Failed, message, Some(hint))
-    }
-
-    /// No peer could be reached.
-    pub(crate) fn unreachable(message: impl fmt::Display, hint: &str) -> Self {
-        Self::new(Kind::Unreachable, message, Some(hint))
-    }
-
-    /// Ctrl-C or SIGTERM.
     pub(crate) fn interrupted() -> Self {
-        Self::new(Kind::Interrupted, "interrupted", None)
+        Self::with_code(INTERRUPTED, "interrupted")
+            .hint("what was stored by then is kept; run it again to go on")
     }
 
-    /// The file system refused.
-    pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
-        Self::new(Kind::Failed, format!("{}: {error}", path.display()), None)
+    pub(crate) fn with_code(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None, silent: false }
     }
 
-    /// Standard output refused.
-    pub(crate) fn stdout(error: &io::Error) -> Self {
-        let kind = if error.kind() == io::ErrorKind::BrokenPipe { Kind::BrokenPipe } else { Kind::Failed };
-        Self::new(kind, format!("standard output: {error}"), None)
+    /// The output could not be written.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        let silent = error.kind() == io::ErrorKind::BrokenPipe;
+        Self { silent, ..Self::new(format!("cannot write the output: {error}")) }
     }
 
-    pub(crate) fn is_broken_pipe(&self) -> bool {
-        self.kind == Kind::BrokenPipe
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 
-    pub(crate) fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
     }
-
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self.kind {
-            Kind::Failed | Kind::BrokenPipe => 1,
-            Kind::NotFound => 3,
-            Kind::Unreachable => 4,
-            Kind::Store => 5,
-            Kind::Interrupted => 130,
-        })
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let inner = error.to_string();
-        if !text.contains(&inner) {
-            text.push_str(": ");
-            text.push_str(&inner);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let hint = match &error {
-            StoreError::InUse { .. } => Some("stop the other process, or name another folder with --store"),
-            StoreError::NotARepository { .. } => Some("name an empty or a new folder with --store"),
+            StoreError::InUse { .. } => {
+                "another bowline works with it: stop that one, or name another store with --store DIR"
+            }
+            StoreError::NotARepository { .. } => "name a folder that is new or empty with --store DIR",
+            StoreError::Version { .. } => "use the bowline that made it, or another store with --store DIR",
             StoreError::ReadOnly { .. } => {
-                Some("check the folder's permissions, or name another with --store")
+                "make it writable for this user, or name another store with --store DIR"
             }
-            StoreError::Full { .. } => {
-                Some("make room, then run the command again: what is stored stays stored")
+            StoreError::Full { .. } | StoreError::CapReached { .. } => {
+                "make room and run it again; what was stored by then is kept"
             }
-            StoreError::CorruptBlock { .. } => Some("get the content again: the damaged block is replaced"),
-            _ => None,
+            StoreError::Corrupt { .. } | StoreError::CorruptBlock { .. } | StoreError::Unreadable { .. } => {
+                "check the disk; move the store away and add or get the content again"
+            }
+            _ => "check the path and the disk",
         };
-        Self::new(Kind::Store, chain(&error), hint)
+        Self::with_code(STORE, format!("store {error}")).hint(hint)
     }
 }
 
-impl From<AddError> for Failure {
-    fn from(error: AddError) -> Self {
-        match error {
-            AddError::Store(error) => error.into(),
-            AddError::Io { kind: io::ErrorKind::NotFound, .. } => {
-                Self::new(Kind::Failed, error, Some("check the path"))
-            }
-            error => Self::failed(&error),
-        }
-    }
-}
-
-impl From<GetError> for Failure {
-    fn from(error: GetError) -> Self {
-        let message = chain(&error);
-        match error {
-            GetError::Store(error) => error.into(),
-            GetError::Missing { .. } => {
-                let hint = "name another peer with --from, or check that the peer has the whole of it";
-                Self::new(Kind::NotFound, message, Some(hint))
-            }
-            GetError::TimedOut { .. } => Self::new(
-                Kind::NotFound,
-                message,
-                Some("wait longer with --timeout, or name another peer with --from"),
-            ),
-            GetError::Exists { .. } => Self::new(Kind::Failed, message, Some("name another place with -o")),
-            GetError::WrongKind { .. } => {
-                Self::new(Kind::Failed, message, Some("use cat or get for files, ls for directories"))
-            }
-            GetError::Tree(_) => {
-                Self::new(Kind::Failed, message, Some("the content is not a sound UnixFS file or directory"))
-            }
-            _ => Self::new(Kind::Failed, message, None),
-        }
-    }
-}
-
-impl From<DialError> for Failure {
-    fn from(error: DialError) -> Self {
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
         let hint = match &error {
-            DialError::All { attempts } if attempts.iter().any(|attempt| is_wrong_peer(&attempt.error)) => {
-                "the address is right and the peer id after /p2p/ is not: ask the peer for its id, or leave /p2p/… out"
+            KeyFileError::Io { .. } => "check the path; `bowline key generate FILE` makes a key",
+            _ => {
+                "a key file is what `bowline key generate` or `ipfs key export -f libp2p-protobuf-cleartext` writes"
             }
-            _ => "check that the peer runs and that the address is right",
         };
-        Self::unreachable(chain(&error), hint)
+        let why = match &error {
+            KeyFileError::Key { source, .. } => format!("{error}: {source}"),
+            _ => error.to_string(),
+        };
+        Self::with_code(STORE, why).hint(hint)
     }
-}
-
-fn is_wrong_peer(error: &bowline::swarm::AddrError) -> bool {
-    matches!(error, bowline::swarm::AddrError::Upgrade(bowline::swarm::UpgradeError::WrongPeer { .. }))
 }
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Store(error) => error.into(),
-            StartError::Host(_) => Self::with_hint(
-                chain(&error),
-                "name another address with --listen, such as /ip4/127.0.0.1/tcp/0",
-            ),
-            error => Self::failed(&error),
+            StartError::Key(error) => error.into(),
+            StartError::Host(error) => error.into(),
+            error => Self::new(error.to_string()),
         }
+    }
+}
+
+impl From<bowline::swarm::StartError> for Failure {
+    fn from(error: bowline::swarm::StartError) -> Self {
+        match error {
+            bowline::swarm::StartError::Listen(error) => error.into(),
+            error => Self::new(error.to_string()),
+        }
+    }
+}
+
+impl From<bowline::swarm::ListenError> for Failure {
+    fn from(error: bowline::swarm::ListenError) -> Self {
+        let hint = match &error.source {
+            TransportError::AddressInUse => {
+                "another program listens there; --listen /ip4/0.0.0.0/tcp/0 takes a free port"
+            }
+            TransportError::Unsupported => "listen on TCP: --listen /ip4/0.0.0.0/tcp/4001",
+            _ => "is it an address of this machine, and may this user listen there?",
+        };
+        Self::new(error.to_string()).hint(hint)
+    }
+}
+
+impl From<AddError> for Failure {
+    fn from(error: AddError) -> Self {
+        match error {
+            AddError::Store(error) | AddError::Files(files::AddError::Store(error)) => error.into(),
+            AddError::Files(error) => {
+                let hint = match &error {
+                    files::AddError::Io { kind: io::ErrorKind::NotFound, .. } => "check the path",
+                    files::AddError::Io { .. } => "may this user read it?",
+                    _ => "add files, directories and symbolic links",
+                };
+                Self::new(format!("cannot add {error}")).hint(hint)
+            }
+            error => Self::new(error.to_string()),
+        }
+    }
+}
+
+impl From<GetError> for Failure {
+    fn from(error: GetError) -> Self {
+        match error {
+            GetError::Store(error) => error.into(),
+            GetError::Files(error) => error.into(),
+            GetError::NoPeers { cid, lost } => {
+                let hint = lost.iter().find_map(|(_, lost)| hint_of_lost(lost));
+                let causes: Vec<_> =
+                    lost.iter().flat_map(|(addr, lost)| causes(&addr.to_string(), lost)).collect();
+                let message = format!("no peer to get {cid} from: {}", causes.join("; "));
+                Self::with_code(UNREACHABLE, message).hint(hint.unwrap_or_else(|| TRY_ANOTHER.to_owned()))
+            }
+            error => Self::new(error.to_string()),
+        }
+    }
+}
+
+impl From<files::GetError> for Failure {
+    fn from(error: files::GetError) -> Self {
+        use files::GetError as Error;
+        let (code, hint) = match &error {
+            Error::Store(error) => return error.clone().into(),
+            Error::Io { kind: io::ErrorKind::BrokenPipe, .. } => {
+                return Self::output(&io::Error::from(io::ErrorKind::BrokenPipe));
+            }
+            Error::Missing { .. } => {
+                (NOT_FOUND, "add a peer that has it with --from; has it been added there?")
+            }
+            Error::NotStored { .. } => (NOT_FOUND, "name a peer that has it with --from ADDR"),
+            Error::TimedOut { .. } => (NOT_FOUND, "wait longer with --timeout 2m, or add a peer with --from"),
+            Error::Tree(_) => (FAILED, "whoever made it made it wrong; there is nothing to do at this end"),
+            Error::WrongKind { .. } => (
+                FAILED,
+                "`bowline ls` lists a directory, `bowline cat` shows a file, `bowline get` gets either",
+            ),
+            Error::Exists { .. } => (FAILED, "name another place with -o, or move away what is there"),
+            Error::Io { kind: io::ErrorKind::StorageFull, .. } => (FAILED, "make room and run it again"),
+            Error::Io { kind: io::ErrorKind::NotFound, .. } => (FAILED, "does the folder exist?"),
+            _ => (FAILED, "may this user write there?"),
+        };
+        Self::with_code(code, error.to_string()).hint(hint)
+    }
+}
+
+const TRY_ANOTHER: &str = "is the peer running, and is the address right? `bowline serve` prints its own";
+
+/// One sentence for each address that was tried.
+fn causes(addr: &str, lost: &Lost) -> Vec<String> {
+    match lost {
+        Lost::Dial(DialError::All { attempts } | DialError::TimedOut { attempts, .. })
+            if !attempts.is_empty() =>
+        {
+            attempts.iter().map(|attempt| format!("{}: {}", attempt.addr, attempt.error)).collect()
+        }
+        other => vec![format!("{addr}: {other}")],
+    }
+}
+
+fn hint_of_lost(lost: &Lost) -> Option<String> {
+    let Lost::Dial(error) = lost else {
+        return Some("the peer went away; run it again to go on from here".to_owned());
+    };
+    hint_of_dial(error)
+}
+
+fn hint_of_dial(error: &DialError) -> Option<String> {
+    let (DialError::All { attempts } | DialError::TimedOut { attempts, .. }) = error else { return None };
+    attempts.iter().find_map(|attempt| match &attempt.error {
+        AddrError::Upgrade(UpgradeError::WrongPeer { actual, .. }) => {
+            Some(format!("if {actual} is the peer that you mean, end the address in its id"))
+        }
+        AddrError::Transport { source: TransportError::Refused, .. } => {
+            Some("nothing listens there: is the peer running, and is the port right?".to_owned())
+        }
+        AddrError::Transport { source: TransportError::Unsupported, .. } => {
+            Some("bowline speaks TCP: an address looks like /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW…".to_owned())
+        }
+        AddrError::Transport { source: TransportError::TimedOut, .. } | AddrError::TimedOut { .. } => {
+            Some("is the host up, and does a firewall let this port through?".to_owned())
+        }
+        _ => None,
+    })
+}
+
+impl From<DialError> for Failure {
+    fn from(error: DialError) -> Self {
+        let hint = hint_of_dial(&error).unwrap_or_else(|| TRY_ANOTHER.to_owned());
+        Self::with_code(UNREACHABLE, format!("cannot connect: {error}")).hint(hint)
     }
 }
 
@@ -190,25 +246,35 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Dial(error) => error.into(),
-            error => Self::failed(&error),
+            error => Self::with_code(UNREACHABLE, error.to_string())
+                .hint("the peer is there but does not serve this"),
         }
     }
 }
 
 impl From<PingError> for Failure {
     fn from(error: PingError) -> Self {
-        Self::with_hint(chain(&error), "the peer may not serve ping, or have closed the connection")
+        match error {
+            PingError::Open(error) => error.into(),
+            error => Self::with_code(UNREACHABLE, format!("ping: {error}"))
+                .hint("the peer is there but does not answer pings"),
+        }
     }
 }
 
 impl From<PerfError> for Failure {
     fn from(error: PerfError) -> Self {
-        Self::with_hint(chain(&error), "the peer must serve /perf/1.0.0: bowline does with serve --perf")
+        let failure = match error {
+            PerfError::Open(OpenError::Dial(error)) => return error.into(),
+            error => Self::with_code(UNREACHABLE, format!("perf: {error}")),
+        };
+        failure.hint("does the peer serve /perf/1.0.0? `bowline serve --perf` does")
     }
 }
 
 impl From<IdentifyError> for Failure {
     fn from(error: IdentifyError) -> Self {
-        Self::failed(&error)
+        Self::with_code(UNREACHABLE, format!("identify: {error}"))
+            .hint("the peer is there but does not say who it is")
     }
 }

@@ -1,42 +1,49 @@
 //! The `bowline` program.
 
-mod args;
+mod arguments;
 mod commands;
 mod failure;
+mod network;
 mod output;
 mod progress;
-mod session;
+mod signals;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode, time::Duration};
 
+use arguments::Arguments;
 use clap::Parser;
-
-use args::Args;
 use failure::Failure;
 use output::Output;
 
+/// How long work on other threads may take to end when the program ends.
+const LINGER: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let output = Output::new(args.json);
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(tracing_subscriber::EnvFilter::from_env("BOWLINE_LOG"))
-        .init();
-    match run(args, &output) {
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let arguments = match Arguments::try_parse_from(&given) {
+        Ok(arguments) => arguments,
+        Err(refused) => return output::usage(&refused, given.iter().any(|argument| argument == "--json")),
+    };
+    let output = Output::new(arguments.json);
+    log();
+    let result = run(arguments, output);
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads the output has had enough.
-        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
-        Err(failure) => {
-            output.failure(&failure);
-            failure.exit_code()
-        }
+        Err(failure) => output.failure(&failure),
     }
 }
 
-fn run(args: Args, output: &Output) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::failed(&error))?;
-    let outcome = runtime.block_on(commands::run(args.command, output));
-    // Work on the blocking pool that nobody waits for any more must not hold the exit.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    outcome
+fn run(arguments: Arguments, output: Output) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
+    let result = runtime.block_on(commands::run(arguments.command, output));
+    runtime.shutdown_timeout(LINGER);
+    result
+}
+
+/// Logs to stderr what `BOWLINE_LOG` asks for, such as `debug`; nothing without it.
+fn log() {
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("BOWLINE_LOG") {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
 }

@@ -1,47 +1,43 @@
-//! Progress bars, on terminals only.
+//! Bars on long work. There are none where stderr is no terminal.
 
-use std::{io::IsTerminal, sync::Arc, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    sync::Arc,
+    time::Duration,
+};
 
-use bowline::{OnProgress, Progress};
+use bowline::OnProgress;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar for one long piece of work; none when standard error is no terminal.
+/// A bar that is gone when it is dropped.
 pub(crate) struct Bar {
     bar: ProgressBar,
 }
 
 impl Bar {
-    pub(crate) fn new(what: &str) -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden() };
+    pub(crate) fn new(what: String) -> Self {
+        let style = "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}";
+        let bar = ProgressBar::new(0).with_message(what);
+        // The template is a constant that is right, and a bar in another style is no harm.
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
         }
-        let bar = ProgressBar::new_spinner().with_message(what.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(100));
+        bar.enable_steady_tick(Duration::from_millis(200));
         Self { bar }
     }
 
-    /// What moves the bar.
-    pub(crate) fn on_progress(&self) -> Option<OnProgress> {
-        let bar = self.bar.clone();
-        if bar.is_hidden() {
-            return None;
-        }
-        Some(Arc::new(move |progress: Progress| {
-            if let Some(total) = progress.total
-                && bar.length() != Some(total)
-            {
-                bar.set_length(total);
-                bar.set_style(style());
-            }
-            bar.set_position(progress.bytes);
-        }))
+    /// A bar for work that writes content to stdout: none where that is the terminal.
+    pub(crate) fn beside_content(what: String) -> Self {
+        if io::stdout().is_terminal() { Self { bar: ProgressBar::hidden() } } else { Self::new(what) }
     }
-}
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
+    pub(crate) fn on_progress(&self) -> OnProgress {
+        let bar = self.bar.clone();
+        Arc::new(move |progress| {
+            bar.set_length(progress.total.unwrap_or(progress.bytes).max(progress.bytes));
+            bar.set_position(progress.bytes);
+        })
+    }
 }
 
 impl Drop for Bar {

@@ -190,6 +190,19 @@ impl Exchange {
         self.core.decide(|machines| machines.server.handle_new_blocks(&sizes));
     }
 
+    /// Stops, and waits until no task of it holds the host or the store any more.
+    ///
+    /// Fetches that are running come to nothing. A second call finds nothing to do.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: it stops all the same.
+    pub async fn shutdown(&self) {
+        self.core.stop.cancel();
+        self.core.tasks.close();
+        self.core.tasks.wait().await;
+    }
+
     /// What has been done so far.
     #[must_use]
     pub fn stats(&self) -> ExchangeStats {

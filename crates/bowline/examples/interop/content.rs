@@ -1,65 +1,58 @@
-//! Content over connections that the program has no command for: served where we dialed, fetched where we were dialed.
+//! Files over a connection that the other side of the transfer dialed.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use bowline_bitswap::Sources;
-use bowline_block::Cid;
-use bowline_blockstore::{OpenOptions, Repository};
-use bowline_exchange::{
-    Exchange, ExchangeConfig,
-    files::{self, GetOptions, Source},
-};
-use bowline_identity::{Keypair, Multiaddr, address};
-use bowline_swarm::{Event, Host};
+use bowline::{Cid, Multiaddr, Node, swarm};
+use bowline_identity::address;
 use serde_json::json;
 
 use crate::report;
 
-/// Dials a node and serves it a store, until killed.
-pub(crate) async fn serve_dialed(store: &Path, target: &Multiaddr) -> Result<()> {
-    let repository = Repository::open(store, OpenOptions::default())?;
-    let host = Host::builder(Keypair::generate()).start().await?;
-    let _exchange = Exchange::start(&host, repository.blocks(), ExchangeConfig::default())?;
-    let connection = host.connect(target).await?;
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Dials a peer and serves a store to it until SIGTERM.
+pub(crate) async fn serve_dialed(store: &Path, target: Multiaddr) -> Result<()> {
+    let node = Node::builder().store(store).start().await?;
+    let connection = node.host().connect(&target).await?;
     report(&json!({"event": "connected", "peer": connection.peer().to_string()}))?;
-    tokio::select! {
-        reason = connection.closed() => anyhow::bail!("the connection ended: {reason}"),
-        () = terminated() => {}
-    }
-    host.shutdown(Duration::from_secs(1)).await;
+    terminated().await?;
+    node.shutdown(GRACE).await;
     Ok(())
 }
 
-/// Waits for a node that dials, and fetches from it.
-pub(crate) async fn get_from_dialer(store: &Path, out: &PathBuf, cid: Cid) -> Result<()> {
-    let repository = Repository::open(store, OpenOptions::default())?;
-    let host = Host::builder(Keypair::generate()).start().await?;
-    let exchange = Exchange::start(&host, repository.blocks(), ExchangeConfig::default())?;
-    let mut events = host.events();
-    for addr in host.listen("/ip4/127.0.0.1/tcp/0".parse()?).await? {
-        let addr = address::with_peer_id(addr, host.peer_id());
+/// Waits for a peer to dial, and gets a CID from it over that connection.
+pub(crate) async fn get_from_dialer(store: &Path, cid: Cid, out: &Path) -> Result<()> {
+    let node = Node::builder().store(store).start().await?;
+    let mut events = node.host().events();
+    for addr in node.host().listen("/ip4/127.0.0.1/tcp/0".parse()?).await? {
+        let addr = address::with_peer_id(addr, node.peer_id());
         report(&json!({"event": "listening", "addr": addr.to_string()}))?;
     }
-    while !matches!(events.next().await.context("the host stopped")?, Ok(Event::Connected { .. })) {}
-    let source = Source::network(&exchange, Sources::Any, Some(repository.blocks()));
-    match files::get(&source, cid, out, &GetOptions::default()).await {
+    let dialer = loop {
+        let event = events.next().await.context("the host stopped")??;
+        if let swarm::Event::Connected { peer, remote_addr, direction: swarm::Direction::Inbound, .. } = event
+        {
+            // The far end of an inbound connection is no place to dial: only that connection can serve.
+            break address::with_peer_id(remote_addr, peer);
+        }
+    };
+    match node.get(cid, [dialer], out).await {
         Ok(got) => report(&json!({"cid": got.cid.to_string(), "bytes": got.bytes}))?,
         Err(error) => report(&json!({"error": error.to_string()}))?,
     }
-    terminated().await;
+    node.shutdown(GRACE).await;
     Ok(())
 }
 
-async fn terminated() {
+#[cfg(unix)]
+async fn terminated() -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signal) => {
-            signal.recv().await;
-        }
-        Err(_) => std::future::pending().await,
-    }
+    signal(SignalKind::terminate())?.recv().await;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn terminated() -> Result<()> {
+    Ok(tokio::signal::ctrl_c().await?)
 }

@@ -10,7 +10,7 @@ mod script;
 use std::{io::Write, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
-use bowline_block::Cid;
+use bowline::Cid;
 use bowline_identity::{Keypair, Multiaddr, address};
 use bowline_swarm::{Config, Host};
 use clap::{Parser, Subcommand};
@@ -37,16 +37,15 @@ enum Command {
         #[command(flatten)]
         plan: script::Plan,
     },
-    /// Dial a node and serve it a store until killed.
+    /// Dial a peer, and serve a store to it until SIGTERM.
     ServeDialed {
-        #[arg(long)]
+        #[arg(long, value_name = "DIR")]
         store: PathBuf,
-        /// Must end in `/p2p/…`.
         address: Multiaddr,
     },
-    /// Wait for a node that dials, and fetch from it.
+    /// Wait for a peer to dial, and get a CID from it.
     GetFromDialer {
-        #[arg(long)]
+        #[arg(long, value_name = "DIR")]
         store: PathBuf,
         #[arg(long)]
         out: PathBuf,
@@ -56,11 +55,13 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match Args::parse().command {
         Command::Listen { address } => listen(address).await,
         Command::Dial { address, plan } => dial(address, plan).await,
-        Command::ServeDialed { store, address } => content::serve_dialed(&store, &address).await,
-        Command::GetFromDialer { store, out, cid } => content::get_from_dialer(&store, &out, cid).await,
+        Command::ServeDialed { store, address } => content::serve_dialed(&store, address).await,
+        Command::GetFromDialer { store, out, cid } => content::get_from_dialer(&store, cid, &out).await,
     }
 }
 

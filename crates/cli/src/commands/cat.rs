@@ -1,26 +1,65 @@
-//! `cat`: a file's content to standard output.
+//! `bowline cat`
 
-use bowline::{Cid, GetError, GetOptions, Node, Source, Sources, files};
-use tokio::io::BufWriter;
+use std::path::PathBuf;
 
+use bowline::{GetOptions, Multiaddr, Node};
+
+use super::get::Patience;
 use crate::{
-    args::FromArg,
+    arguments,
     failure::Failure,
-    session::{Connecting, GRACE, dialing_key},
+    network::{GRACE, raise_file_limit},
+    progress::Bar,
 };
 
-pub(crate) async fn run(cid: Cid, from: FromArg) -> Result<(), Failure> {
-    let node = Node::builder().keypair(dialing_key(from.key.as_deref())?).start().await?;
-    let mut connecting = Connecting::new(&node, &from.from, from.timeout);
-    connecting.one_more().await?;
-    let source = Source::network(node.exchange(), Sources::Any, None);
-    let options = GetOptions { timeout: from.timeout, on_progress: None };
-    let mut out = BufWriter::with_capacity(1 << 20, tokio::io::stdout());
-    let printed = files::cat(&source, cid, None, &mut out, &options).await;
-    node.shutdown(GRACE).await;
-    match printed {
-        Ok(_) => Ok(()),
-        Err(GetError::Io { kind, .. }) => Err(Failure::stdout(&kind.into())),
-        Err(error) => Err(error.into()),
+/// Write the content of a file to stdout as it comes, in order; nothing is stored.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The file.
+    cid: String,
+    #[command(flatten)]
+    origin: Origin,
+}
+
+/// Where blocks are read from: peers or a store.
+#[derive(clap::Args)]
+pub(crate) struct Origin {
+    /// The address of a peer that has it; may be repeated, and then they share the work.
+    #[arg(long, value_name = "MULTIADDR", required_unless_present = "store", conflicts_with = "store")]
+    from: Vec<String>,
+    /// Read from this store, which no other bowline may have open, instead of peers.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+impl Origin {
+    /// A node that can ask, and the addresses to ask at.
+    pub(super) async fn node(&self) -> Result<(Node, Vec<Multiaddr>), Failure> {
+        raise_file_limit();
+        let from = arguments::addresses(&self.from)?;
+        let node = Node::builder().config(self.patience.config()).keypair(self.patience.key.keypair()?);
+        let node = match &self.store {
+            Some(store) => node
+                .store_with(store, bowline::blockstore::OpenOptions { create: false, ..Default::default() }),
+            None => node,
+        };
+        Ok((node.start().await?, from))
     }
+
+    pub(super) fn options(&self, bar: &Bar) -> GetOptions {
+        self.patience.options(bar)
+    }
+}
+
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let cid = arguments::cid(&options.cid)?;
+    let (node, from) = options.origin.node().await?;
+    // A bar would run into the content on a terminal, and beside a pipe it is of use.
+    let bar = Bar::beside_content("reading".to_owned());
+    node.cat(cid, from, &mut tokio::io::stdout(), &options.origin.options(&bar)).await?;
+    drop(bar);
+    node.shutdown(GRACE).await;
+    Ok(())
 }

@@ -1,92 +1,124 @@
-//! `demo`: two peers in one process.
+//! `bowline demo`
 
 use std::{
     fs::File,
-    io::{self, BufReader, BufWriter, Read, Write},
-    path::Path,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
 };
 
-use bowline::{AddOptions, GetOptions, Node};
+use bowline::{GetOptions, Got, Node, Profile};
 use serde_json::json;
 
 use crate::{
+    arguments,
     failure::Failure,
-    output::Output,
+    network::{GRACE, raise_file_limit},
+    output::{self, Output, note},
     progress::Bar,
-    session::{GRACE, raise_file_limit},
 };
 
-/// Bytes that are made and compared at a time.
-const PIECE: usize = 1 << 20;
-
-pub(crate) async fn run(mib: u64, output: Output) -> Result<(), Failure> {
-    raise_file_limit();
-    let folder = tempfile::tempdir().map_err(|error| Failure::failed(&error))?;
-    let (original, copy) = (folder.path().join("original"), folder.path().join("copy"));
-    make_file(&original, mib).map_err(|error| Failure::io(&original, &error))?;
-    let listen = "/ip4/127.0.0.1/tcp/0".parse().map_err(|error| Failure::with_hint(error, "report this"))?;
-    let alice = Node::builder().store(folder.path().join("alice")).listen(listen).start().await?;
-    let bob = Node::builder().store(folder.path().join("bob")).start().await?;
-    output.note(format_args!("two peers: {} and {}", alice.peer_id(), bob.peer_id()));
-
-    let bar = Bar::new("adding");
-    let options = AddOptions { on_progress: bar.on_progress(), ..AddOptions::default() };
-    let added = alice.add_with(&original, options).await?;
-    drop(bar);
-    output.note(format_args!("the first added {mib} MiB as {}", added.cid));
-
-    bob.host().connect((alice.peer_id(), alice.listen_addrs())).await?;
-    let bar = Bar::new("fetching");
-    let options = GetOptions { on_progress: bar.on_progress(), ..GetOptions::default() };
-    let got = bob.get_with(added.cid, &copy, &options).await?;
-    drop(bar);
-    let verified = same(&original, &copy).map_err(|error| Failure::io(&copy, &error))?;
-    alice.shutdown(GRACE).await;
-    bob.shutdown(GRACE).await;
-    if !verified {
-        return Err(Failure::with_hint(
-            "the copy differs from the original",
-            "this is a bug: please report it",
-        ));
-    }
-    let rate = mib as f64 / got.seconds.max(1e-9);
-    let value =
-        json!({ "bytes": got.bytes, "seconds": got.seconds, "mib_per_s": rate, "verified": verified });
-    let text = format!(
-        "the second fetched it over loopback TCP, Noise, Yamux and Bitswap in {:.2} s ({rate:.0} MiB/s), verified",
-        got.seconds
-    );
-    output.print(text, &value)
+/// Show it all at work: two nodes on this machine, one adds a file, the other fetches and verifies it.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The size of the file in mebibytes.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    mib: u32,
+    /// Where to put the file, its copy and both stores; four times the file's size. All of it is removed again.
+    #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
+    dir: PathBuf,
 }
 
-/// Writes bytes that do not repeat: a small generator, for content and not for secrets.
-fn make_file(path: &Path, mib: u64) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut piece = vec![0; PIECE];
+/// Bytes that are made, and compared, at a time.
+const PIECE: usize = 1 << 20;
+
+pub(crate) async fn run(options: Options, output: Output) -> Result<(), Failure> {
+    raise_file_limit();
+    let folder = tempfile::Builder::new().prefix("bowline-demo-").tempdir_in(&options.dir);
+    let folder = folder.map_err(|error| no_room(&options.dir, &error))?;
+    let (original, copy) = (folder.path().join("original"), folder.path().join("copy"));
+    note(format_args!("making a file of {} MiB with random content", options.mib));
+    make(&original, options.mib).map_err(|error| no_room(&options.dir, &error))?;
+
+    let ada =
+        Node::builder().store(folder.path().join("ada")).listen(arguments::address("/ip4/127.0.0.1/tcp/0")?);
+    let ada = ada.start().await?;
+    let addrs = ada.addrs();
+    note(format_args!("Ada is {} and listens on {}", ada.peer_id(), addrs[0]));
+    let bar = Bar::new("adding".to_owned());
+    let added = ada.add_with(&original, Profile::V1, Some(bar.on_progress())).await?;
+    drop(bar);
+    note(format_args!("Ada added it: {} in {}", added.cid, output::count(added.blocks, "block")));
+
+    let bob = Node::builder().store(folder.path().join("bob")).start().await?;
+    note(format_args!("Bob is {} and knows Ada's address and the CID", bob.peer_id()));
+    let bar = Bar::new("getting".to_owned());
+    let progress = GetOptions { on_progress: Some(bar.on_progress()), ..GetOptions::default() };
+    let got = bob.get_with(added.cid, addrs, &copy, &progress).await?;
+    drop(bar);
+    let verified =
+        same(&original, &copy).map_err(|error| Failure::new(format!("cannot compare the files: {error}")))?;
+    bob.shutdown(GRACE).await;
+    ada.shutdown(GRACE).await;
+
+    report(&got, verified, output)
+}
+
+fn report(got: &Got, verified: bool, output: Output) -> Result<(), Failure> {
+    let speed = output::mib_per_s(got.bytes, got.seconds);
+    let object =
+        json!({"bytes": got.bytes, "seconds": got.seconds, "mib_per_s": speed, "verified": verified});
+    let verdict =
+        if verified { "verified: the copy is the original" } else { "the copy is NOT the original" };
+    let text = format!(
+        "Bob fetched {} in {:.2} s, {speed:.0} MiB/s; {verdict}",
+        output::bytes(got.bytes),
+        got.seconds
+    );
+    output.line(text, &object)?;
+    if verified {
+        Ok(())
+    } else {
+        Err(Failure::new("the copy differs from the original").hint("please report this"))
+    }
+}
+
+fn no_room(dir: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot write to {}: {error}", dir.display()))
+        .hint("name a folder with more room with --dir DIR, or take a smaller file with --mib 16")
+}
+
+/// Fills a file with numbers that look random, no two blocks alike.
+fn make(path: &Path, mib: u32) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     for _ in 0..mib {
-        for word in piece.chunks_exact_mut(8) {
+        let mut piece = Vec::with_capacity(PIECE);
+        while piece.len() < PIECE {
+            // xorshift64
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            word.copy_from_slice(&state.to_le_bytes());
+            piece.extend_from_slice(&state.to_le_bytes());
         }
         file.write_all(&piece)?;
     }
-    file.flush()
+    Ok(())
 }
 
 /// Whether two files have the same content.
 fn same(one: &Path, other: &Path) -> io::Result<bool> {
-    let (mut one, mut other) = (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
-    let (mut left, mut right) = (vec![0; PIECE], vec![0; PIECE]);
+    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+    let (mut left, mut right) = (Vec::new(), Vec::new());
     loop {
-        let len = one.read(&mut left)?;
-        if len == 0 {
-            return Ok(other.read(&mut right)? == 0);
-        }
-        if other.read_exact(&mut right[..len]).is_err() || left[..len] != right[..len] {
+        left.clear();
+        right.clear();
+        (&mut one).take(PIECE as u64).read_to_end(&mut left)?;
+        (&mut other).take(PIECE as u64).read_to_end(&mut right)?;
+        if left != right {
             return Ok(false);
+        }
+        if left.is_empty() {
+            return Ok(true);
         }
     }
 }

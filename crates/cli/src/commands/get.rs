@@ -1,92 +1,166 @@
-//! `get`: files and directories from peers.
+//! `bowline get`
 
 use std::{
     ffi::OsString,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use bowline::{Cid, GetError, GetOptions, Got, Node};
+use bowline::{
+    Cid, GetOptions, Got, Multiaddr, Node,
+    blockstore::{Durability, OpenOptions},
+    swarm::Config,
+};
 use serde_json::json;
 
 use crate::{
-    args::FromArg,
+    arguments::{self, KeyOption},
     failure::Failure,
-    output::Output,
+    network::{GRACE, raise_file_limit},
+    output::{self, Output},
     progress::Bar,
-    session::{Connecting, GRACE, dialing_key, open_store, raise_file_limit},
 };
 
-/// How long the other peers get to connect once one has.
-const HEAD_START: Duration = Duration::from_millis(500);
-
-pub(crate) async fn run(
-    cid: Cid,
-    from: FromArg,
-    path: PathBuf,
+/// Get a file or directory from peers, and verify every block of it.
+///
+/// Nothing stands at OUT until it is whole. What has come is kept beside OUT, or in the store that --store names, so
+/// that the same command goes on after an interruption.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// What to get.
+    cid: String,
+    #[command(flatten)]
+    from: FromOption,
+    /// Where to write it; a directory is made for a directory.
+    #[arg(short = 'o', long = "output", value_name = "OUT")]
+    out: PathBuf,
+    /// Keep the blocks in this store instead of beside OUT.
+    #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
-    output: Output,
-) -> Result<(), Failure> {
-    raise_file_limit();
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
-        return Err(Failure::with_hint(
-            format!("{} is no directory", parent.display()),
-            "make the directory first, or name another place with -o",
-        ));
+}
+
+/// Whom to get it from, and how.
+#[derive(clap::Args)]
+pub(crate) struct FromOption {
+    /// The address of a peer that has it; may be repeated, and then they share the work.
+    #[arg(long, value_name = "MULTIADDR", required = true)]
+    from: Vec<String>,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+/// How long to wait, and as whom.
+#[derive(clap::Args)]
+pub(crate) struct Patience {
+    /// How long to wait without a new block that is right.
+    #[arg(long, default_value = "30s", value_parser = arguments::duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    pub(super) key: KeyOption,
+}
+
+impl Patience {
+    pub(super) fn options(&self, bar: &Bar) -> GetOptions {
+        GetOptions { timeout: self.timeout, on_progress: Some(bar.on_progress()) }
     }
-    let temporary = store.is_none();
-    let folder = store.unwrap_or_else(|| beside(&path));
-    let key = dialing_key(from.key.as_deref())?;
-    let node = Node::builder().repository(open_store(&folder)?).keypair(key).start().await?;
-    let fetched = fetch(&node, cid, &from, &path).await;
-    node.shutdown(GRACE).await;
-    drop(node);
-    if temporary && (fetched.is_ok() || is_empty(&folder)) {
-        std::fs::remove_dir_all(&folder).map_err(|error| Failure::io(&folder, &error))?;
-    }
-    print(&fetched?, &path, output)
-}
 
-/// The folder that keeps blocks until the output is whole.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".blocks");
-    path.with_file_name(name)
-}
-
-/// Whether a store has no block, so that nothing is lost with it.
-fn is_empty(folder: &Path) -> bool {
-    open_store(folder)
-        .is_ok_and(|repository| repository.blocks().usage().is_ok_and(|usage| usage.blocks == 0))
-}
-
-async fn fetch(node: &Node, cid: Cid, from: &FromArg, path: &Path) -> Result<Got, Failure> {
-    let mut connecting = Connecting::new(node, &from.from, from.timeout);
-    connecting.one_more().await?;
-    // The others may be as near.
-    let _others = tokio::time::timeout(HEAD_START, async {
-        while connecting.one_more().await? {}
-        Ok::<_, Failure>(())
-    })
-    .await;
-    let bar = Bar::new("getting");
-    let options = GetOptions { timeout: from.timeout, on_progress: bar.on_progress() };
-    loop {
-        // Peers that come later are asked too: every connected peer is a source.
-        let got = node.get_with(cid, path, &options).await;
-        match got {
-            // What those who are connected lack, one who is not yet may have.
-            Err(GetError::Missing { .. }) if connecting.one_more().await? => {}
-            got => return Ok(got?),
+    /// A host that gives up dialing when the time without a block is up.
+    pub(super) fn config(&self) -> Config {
+        let config = Config::default();
+        let dial_timeout = self.timeout.min(config.dial_timeout);
+        Config {
+            dial_timeout,
+            address_timeout: config.address_timeout.min(dial_timeout),
+            private_address_timeout: config.private_address_timeout.min(dial_timeout),
+            ..config
         }
     }
 }
 
-fn print(got: &Got, path: &Path, output: Output) -> Result<(), Failure> {
+pub(crate) async fn run(options: Options, output: Output) -> Result<(), Failure> {
+    raise_file_limit();
+    let cid = arguments::cid(&options.cid)?;
+    let from = arguments::addresses(&options.from.from)?;
+    refuse_directory(&options.out)?;
+    let got = match &options.store {
+        Some(store) => get(&options, cid, from, store, OpenOptions::default()).await?.got?,
+        None => get_beside(&options, cid, from).await?,
+    };
+    report(&got, &options.out, output)
+}
+
+/// Before anything is made: a directory at the place is not replaced.
+fn refuse_directory(out: &Path) -> Result<(), Failure> {
+    if out.is_dir() {
+        let failure = Failure::new(format!("{} exists already and is a directory", out.display()));
+        return Err(failure.hint("name the file or the new directory itself with -o"));
+    }
+    match out.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) if !parent.is_dir() => Err(Failure::new(format!("{} is no folder", parent.display()))
+            .hint("make it first, or name another place with -o")),
+        _ => Ok(()),
+    }
+}
+
+/// What a get came to, and whether its store has nothing in it now.
+struct Ended {
+    got: Result<Got, Failure>,
+    store_is_empty: bool,
+}
+
+async fn get(
+    options: &Options,
+    cid: Cid,
+    from: Vec<Multiaddr>,
+    store: &Path,
+    open: OpenOptions,
+) -> Result<Ended, Failure> {
+    let patience = &options.from.patience;
+    let node = Node::builder().store_with(store, open).keypair(patience.key.keypair()?);
+    let node = node.config(patience.config()).start().await?;
+    let bar = Bar::new("getting".to_owned());
+    let got = node.get_with(cid, from, &options.out, &patience.options(&bar)).await;
+    drop(bar);
+    node.shutdown(GRACE).await;
+    let store_is_empty = node.store().usage().is_ok_and(|usage| usage.blocks == 0);
+    Ok(Ended { got: got.map_err(Failure::from), store_is_empty })
+}
+
+/// Gets with a store beside the place, which is gone when it is done or when nothing came.
+async fn get_beside(options: &Options, cid: Cid, from: Vec<Multiaddr>) -> Result<Got, Failure> {
+    let store = folder_beside(&options.out)?;
+    // What a loss of power takes is fetched again.
+    let open = OpenOptions { durability: Durability::Buffered, ..OpenOptions::default() };
+    let ended = get(options, cid, from, &store, open).await?;
+    if ended.got.is_ok() || ended.store_is_empty {
+        remove(&store)?;
+    }
+    ended.got
+}
+
+fn folder_beside(out: &Path) -> Result<PathBuf, Failure> {
+    let name = out.file_name().ok_or_else(|| {
+        Failure::usage(format!("{} names no file", out.display())).hint("name the file to write with -o")
+    })?;
+    let mut beside = OsString::from(".");
+    beside.push(name);
+    beside.push(".bowline");
+    Ok(out.with_file_name(beside))
+}
+
+fn remove(store: &Path) -> Result<(), Failure> {
+    match fs::remove_dir_all(store) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::new(format!("cannot remove {}: {error}", store.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn report(got: &Got, out: &Path, output: Output) -> Result<(), Failure> {
     let peers: Vec<_> = got.peers.iter().map(ToString::to_string).collect();
-    let value = json!({
+    let object = json!({
         "cid": got.cid.to_string(),
         "bytes": got.bytes,
         "seconds": got.seconds,
@@ -95,8 +169,14 @@ fn print(got: &Got, path: &Path, output: Output) -> Result<(), Failure> {
         "duplicate_bytes": got.duplicate_bytes,
         "peers": peers,
     });
-    let mib = got.bytes as f64 / f64::from(1 << 20);
-    let rate = mib / got.seconds.max(1e-9);
-    let text = format!("{}  {mib:.1} MiB in {:.2} s ({rate:.0} MiB/s)", path.display(), got.seconds);
-    output.print(text, &value)
+    let text = format!(
+        "{}: {} in {:.1} s ({:.0} MiB/s), {} from {}",
+        out.display(),
+        output::bytes(got.bytes),
+        got.seconds,
+        output::mib_per_s(got.bytes, got.seconds),
+        output::count(got.blocks, "block"),
+        output::count(peers.len() as u64, "peer"),
+    );
+    output.summary(text, &object)
 }

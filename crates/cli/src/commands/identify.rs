@@ -1,42 +1,55 @@
-//! `identify`: what a peer says about itself.
+//! `bowline identify`
 
-use bowline::Node;
+use std::fmt::Write;
+
+use bowline::swarm::Info;
 use serde_json::json;
 
 use crate::{
-    args::PeerArg,
+    arguments::{self, KeyOption},
     failure::Failure,
-    output::Output,
-    session::{GRACE, connect, dialing_key},
+    network::{self, GRACE},
+    output::{Output, printable},
 };
 
-pub(crate) async fn run(peer: PeerArg, output: Output) -> Result<(), Failure> {
-    let node = Node::builder().keypair(dialing_key(peer.key.as_deref())?).start().await?;
-    let id = connect(&node, &peer.addr, peer.timeout).await?;
-    let info = node.host().identify(id).await?;
-    node.shutdown(GRACE).await;
+/// Ask a peer who it is, what it speaks, and where it sees us.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Its address.
+    #[arg(value_name = "ADDR")]
+    addr: String,
+    #[command(flatten)]
+    key: KeyOption,
+}
+
+pub(crate) async fn run(options: Options, output: Output) -> Result<(), Failure> {
+    let (host, connection) =
+        network::dial(options.key.keypair()?, &arguments::address(&options.addr)?).await?;
+    let info = host.identify(connection.peer()).await?;
+    host.shutdown(GRACE).await;
     let addrs: Vec<_> = info.listen_addrs.iter().map(ToString::to_string).collect();
-    let observed = info.observed_addr.as_ref().map(ToString::to_string);
-    let value = json!({
-        "peer": id.to_string(),
+    let object = json!({
+        "peer_id": info.peer.to_string(),
         "agent": info.agent,
         "protocol_version": info.protocol_version,
         "protocols": info.protocols,
         "listen_addrs": addrs,
-        "observed_addr": observed,
-        "signed_record": info.record.is_some(),
+        "observed_addr": info.observed_addr.as_ref().map(ToString::to_string),
     });
-    let mut text = format!(
-        "peer       {id}\nagent      {}\nnetwork    {}\nsees us at {}",
-        info.agent.as_deref().unwrap_or("-"),
-        info.protocol_version.as_deref().unwrap_or("-"),
-        observed.as_deref().unwrap_or("-"),
-    );
-    for addr in addrs {
-        text.push_str(&format!("\nlistens on {addr}"));
-    }
-    for protocol in &info.protocols {
-        text.push_str(&format!("\nspeaks     {protocol}"));
-    }
-    output.print(text, &value)
+    output.line(shown(&info, &addrs), &object)
+}
+
+fn shown(info: &Info, addrs: &[String]) -> String {
+    let mut text = format!("peer id           {}", info.peer);
+    let mut row = |what: &str, value: &str| {
+        // A string takes whatever is written to it.
+        let _written = write!(text, "\n{what:<17} {}", printable(value));
+    };
+    row("agent", info.agent.as_deref().unwrap_or("-"));
+    row("protocol version", info.protocol_version.as_deref().unwrap_or("-"));
+    let observed = info.observed_addr.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    row("sees us at", &observed);
+    addrs.iter().for_each(|addr| row("listens on", addr));
+    info.protocols.iter().for_each(|protocol| row("speaks", protocol));
+    text
 }

@@ -1,26 +1,35 @@
-//! `ls`: the entries of a directory.
+//! `bowline ls`
 
-use bowline::{Cid, GetOptions, Node, Source, Sources, files};
 use serde_json::json;
 
+use super::cat::Origin;
 use crate::{
-    args::FromArg,
+    arguments,
     failure::Failure,
-    output::Output,
-    session::{Connecting, GRACE, dialing_key},
+    network::GRACE,
+    output::{Output, printable},
+    progress::Bar,
 };
 
-pub(crate) async fn run(cid: Cid, from: FromArg, output: Output) -> Result<(), Failure> {
-    let node = Node::builder().keypair(dialing_key(from.key.as_deref())?).start().await?;
-    let mut connecting = Connecting::new(&node, &from.from, from.timeout);
-    connecting.one_more().await?;
-    let source = Source::network(node.exchange(), Sources::Any, None);
-    let options = GetOptions { timeout: from.timeout, on_progress: None };
-    let listed = files::list(&source, cid, &options).await;
-    node.shutdown(GRACE).await;
-    for entry in listed? {
-        let value = json!({ "cid": entry.cid.to_string(), "name": entry.name, "tsize": entry.tsize });
-        output.print(format_args!("{}  {:>12}  {}", entry.cid, entry.tsize, entry.name), &value)?;
+/// List a directory: for each entry its CID, the size of its blocks, and its name.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The directory.
+    cid: String,
+    #[command(flatten)]
+    origin: Origin,
+}
+
+pub(crate) async fn run(options: Options, output: Output) -> Result<(), Failure> {
+    let cid = arguments::cid(&options.cid)?;
+    let (node, from) = options.origin.node().await?;
+    let bar = Bar::new("listing".to_owned());
+    let entries = node.list(cid, from, &options.origin.options(&bar)).await?;
+    drop(bar);
+    for entry in entries {
+        let object = json!({"cid": entry.cid.to_string(), "tsize": entry.tsize, "name": entry.name});
+        output.line(format_args!("{} {:>12} {}", entry.cid, entry.tsize, printable(&entry.name)), &object)?;
     }
+    node.shutdown(GRACE).await;
     Ok(())
 }

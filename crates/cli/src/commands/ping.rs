@@ -1,81 +1,85 @@
-//! `ping`: round trips to a peer.
+//! `bowline ping`
 
 use std::time::Duration;
 
-use bowline::{Node, swarm::Pinger};
+use bowline::{Host, PeerId};
 use serde_json::json;
-use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    args::PeerArg,
+    arguments::{self, KeyOption},
     failure::Failure,
-    output::Output,
-    session::{GRACE, connect, dialing_key, interrupted, interruptible},
+    network::{self, GRACE},
+    output::{self, Output},
+    signals::unless_stopped,
 };
 
-/// Samples that are kept for the summary; later ones take the place of earlier ones.
-const MAX_SAMPLES: usize = 1 << 20;
-
-pub(crate) async fn run(
-    peer: PeerArg,
-    count: u64,
+/// Measure round trips to a peer.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Its address.
+    #[arg(value_name = "ADDR")]
+    addr: String,
+    /// How many.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// The time from one to the next.
+    #[arg(long, default_value = "1s", value_parser = arguments::duration)]
     interval: Duration,
-    output: Output,
-) -> Result<(), Failure> {
-    let node = Node::builder().keypair(dialing_key(peer.key.as_deref())?).start().await?;
-    let id = interruptible(connect(&node, &peer.addr, peer.timeout)).await?;
-    let mut pinger = interruptible(async { Ok(node.host().pinger(id).await?) }).await?;
-    let mut samples = Vec::new();
-    // A signal ends the pings, and the summary is of those that were.
-    let ended = tokio::select! {
-        ended = ping(&mut pinger, count, interval, &mut samples, output) => ended,
-        () = interrupted() => Ok(()),
-    };
-    summary(&mut samples, output)?;
-    node.shutdown(GRACE).await;
+    #[command(flatten)]
+    key: KeyOption,
+}
+
+pub(crate) async fn run(options: Options, output: Output) -> Result<(), Failure> {
+    let addr = arguments::address(&options.addr)?;
+    let (host, connection) = unless_stopped(network::dial(options.key.keypair()?, &addr)).await?;
+    let mut times = Vec::new();
+    let ended = unless_stopped(measure(&host, connection.peer(), &options, &mut times, output)).await;
+    host.shutdown(GRACE).await;
+    times.sort_unstable();
+    // Whoever interrupts it wants to know what it came to by then.
+    if let (Some(min), Some(max)) = (times.first(), times.last()) {
+        let p50 = times[times.len() / 2];
+        let [low, middle, high] = [*min, p50, *max].map(millis);
+        let object = json!({
+            "peer_id": connection.peer().to_string(),
+            "count": times.len(),
+            "min_us": min,
+            "p50_us": p50,
+            "max_us": max,
+        });
+        let pings = output::count(times.len() as u64, "ping");
+        output.line(format_args!("{pings}: min {low} ms, p50 {middle} ms, max {high} ms"), &object)?;
+    }
     ended
 }
 
-async fn ping(
-    pinger: &mut Pinger,
-    count: u64,
-    interval: Duration,
-    samples: &mut Vec<Duration>,
+async fn measure(
+    host: &Host,
+    peer: PeerId,
+    options: &Options,
+    times: &mut Vec<u64>,
     output: Output,
 ) -> Result<(), Failure> {
-    let mut next = Instant::now();
-    let mut sequence = 0;
-    while count == 0 || sequence < count {
-        sleep_until(next).await;
-        next += interval;
-        let rtt = pinger.ping().await?;
-        let micros = rtt.as_secs_f64() * 1e6;
-        output.print(
-            format_args!("{sequence}: {micros:.0} µs"),
-            &json!({ "sequence": sequence, "rtt_us": micros }),
-        )?;
-        if samples.len() < MAX_SAMPLES {
-            samples.push(rtt);
+    let mut pinger = host.pinger(peer).await?;
+    for number in 1..=options.count {
+        if number > 1 {
+            tokio::time::sleep(options.interval).await;
         }
-        sequence += 1;
+        let time = micros(pinger.ping().await?);
+        times.push(time);
+        output.line(
+            format_args!("{number}: {} ms", millis(time)),
+            &json!({"number": number, "rtt_us": time}),
+        )?;
     }
+    pinger.finish().await;
     Ok(())
 }
 
-fn summary(samples: &mut [Duration], output: Output) -> Result<(), Failure> {
-    samples.sort();
-    let (Some(min), Some(max)) = (samples.first(), samples.last()) else { return Ok(()) };
-    let micros = |rtt: &Duration| rtt.as_secs_f64() * 1e6;
-    let at = |percent: usize| micros(&samples[(samples.len() - 1) * percent / 100]);
-    let (min, max) = (micros(min), micros(max));
-    let value = json!({
-        "count": samples.len(), "min_us": min, "p50_us": at(50), "p99_us": at(99), "max_us": max,
-    });
-    let text = format!(
-        "{} pings: min {min:.0} µs, p50 {:.0} µs, p99 {:.0} µs, max {max:.0} µs",
-        samples.len(),
-        at(50),
-        at(99)
-    );
-    output.print(text, &value)
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn millis(micros: u64) -> String {
+    format!("{}.{:03}", micros / 1000, micros % 1000)
 }

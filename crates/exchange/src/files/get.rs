@@ -49,7 +49,25 @@ pub async fn get(source: &Source, root: Cid, path: &Path, options: &GetOptions) 
     let mut feeder = Feeder::new(source, options);
     let mut output = Output::new(path, source.off_load(), !source.is_kept())?;
     let config = ReadConfig { order: Order::Arrival, window_bytes: WINDOW_BYTES, ..ReadConfig::default() };
-    let mut walker = Walker::new(root, config);
+    let walked = walk(Walker::new(root, config), &mut feeder, &mut output).await;
+    // What came is kept also when the rest did not come.
+    let kept = feeder.finish().await;
+    walked.and(kept)?;
+    output.finish().await?;
+    let (duplicate_blocks, duplicate_bytes) = feeder.duplicates();
+    Ok(Got {
+        cid: root,
+        bytes: feeder.progress.bytes,
+        seconds: begun.elapsed().as_secs_f64(),
+        blocks: feeder.progress.blocks,
+        duplicate_blocks,
+        duplicate_bytes,
+        peers: feeder.peers.into_iter().collect(),
+    })
+}
+
+/// Feeds the walk until it is over, and hands on what it finds.
+async fn walk(mut walker: Walker, feeder: &mut Feeder, output: &mut Output) -> Result<(), GetError> {
     loop {
         while let Some(event) = walker.poll_event() {
             let event = event?;
@@ -62,7 +80,7 @@ pub async fn get(source: &Source, root: Cid, path: &Path, options: &GetOptions) 
         }
         feeder.report();
         if walker.is_finished() {
-            break;
+            return Ok(());
         }
         let needs = std::iter::from_fn(|| walker.poll_need()).collect::<Vec<_>>();
         let needs = needs.into_iter().map(|cid| (cid, walker.size_hint(&cid))).collect();
@@ -70,16 +88,4 @@ pub async fn get(source: &Source, root: Cid, path: &Path, options: &GetOptions) 
             let _supplied = walker.supply(&block);
         }
     }
-    feeder.finish().await?;
-    output.finish().await?;
-    let (duplicate_blocks, duplicate_bytes) = feeder.duplicates();
-    Ok(Got {
-        cid: root,
-        bytes: feeder.progress.bytes,
-        seconds: begun.elapsed().as_secs_f64(),
-        blocks: feeder.progress.blocks,
-        duplicate_blocks,
-        duplicate_bytes,
-        peers: feeder.peers.into_iter().collect(),
-    })
 }

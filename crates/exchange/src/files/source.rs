@@ -270,10 +270,21 @@ impl Keeper {
     }
 
     async fn finish(&mut self) -> Result<(), GetError> {
-        self.store_batch();
+        if !self.batch.is_empty() {
+            self.store_batch();
+        }
         while let Some(stored) = self.storing.next().await {
             stored?;
         }
         Ok(())
+    }
+}
+
+impl Drop for Keeper {
+    /// Keeps what came also when the walk was given up, as far as there is still a pool to do it.
+    fn drop(&mut self) {
+        if !self.batch.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
+            self.store_batch();
+        }
     }
 }
