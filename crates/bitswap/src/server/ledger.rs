@@ -353,7 +353,7 @@ impl Ledger {
         match (line.state, line.kind) {
             (State::Sending { token: current, .. }, _) if current != token => {}
             (State::Sending { size, answer: Answer::Have, .. }, WantType::Block) => {
-                self.queue_block(key, size)
+                self.queue_block(key, size);
             }
             (State::Sending { .. }, _) => {
                 self.wants.remove(&key);
