@@ -33,7 +33,8 @@ pub struct Config {
     pub max_inbound_upgrades: usize,
     /// Connections in all, in both directions; above it, inbound links are closed and dials fail. Default 1,024.
     pub max_connections: usize,
-    /// Inbound streams in negotiation per connection; above it, new ones are reset. Default 128.
+    /// Inbound streams in negotiation per connection; while there are so many, further ones wait unacknowledged, and
+    /// the peer's own backlog makes it wait. Default 256.
     pub max_negotiating_streams: usize,
     /// Whether `/perf/1.0.0` is served. It lets any peer use up bandwidth, so the default is no.
     pub serve_perf: bool,

@@ -15,13 +15,10 @@ use crate::{
 /// Takes the streams that the peer opens until the connection ends.
 pub(crate) async fn accept_streams(island: Arc<Island>, entry: Arc<Entry>) {
     let slots = Arc::new(Semaphore::new(island.config.max_negotiating_streams));
-    while let Ok(id) = poll_fn(|cx| entry.muxed.poll_accept(cx)).await {
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            tracing::debug!(peer = %entry.peer, "too many streams in negotiation");
-            entry.muxed.reset(id, code::stream::RESOURCE_LIMIT);
-            entry.muxed.release(id);
-            continue;
-        };
+    loop {
+        // A slot first: while all are taken the peer's streams wait unacknowledged, and its own backlog makes it wait.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Ok(id) = poll_fn(|cx| entry.muxed.poll_accept(cx)).await else { return };
         island.spawn(serve(Arc::clone(&island), Arc::clone(&entry), id, slot));
     }
 }
