@@ -16,8 +16,10 @@ pub enum Event {
     Writable(StreamId),
     /// A stream can be opened again after [`OpenError::Backlog`](crate::OpenError::Backlog).
     OpenAvailable,
-    /// The peer said go-away and opens no more streams. After code 0 the streams that are open may go on for
-    /// as long as the transport lives; after any other code [`Closed`](Self::Closed) follows.
+    /// The peer said go-away: no more streams are opened. After code 0 those that are open may go on for as long as
+    /// the transport lives, and those of ours that it was not told of yet end with
+    /// [`code::stream::SHUTDOWN`](crate::code::stream::SHUTDOWN). After any other code [`Closed`](Self::Closed)
+    /// follows.
     GoAway {
         /// What it said.
         code: u32,

@@ -8,6 +8,8 @@
 //!
 //! * **Credit follows the reader.** What is read is given back as credit once a quarter of the target (at most
 //!   1 MiB) has come together. Half a target would hold a stream at half its window per round trip.
+//! * **Credit counts when it leaves.** Until then it is set aside and not the peer's to use: a peer that does not
+//!   read cannot be owed more than a window.
 //! * **Growth is judged per epoch**, half a target read. Over a path with the round-trip time `RTT` a stream
 //!   that its window holds back reads half a window every `RTT / 2`; a window of four times what the path
 //!   holds is read by halves in `2 RTT`. So an epoch shorter than `2 RTT` doubles the target, and one shorter
@@ -78,8 +80,10 @@ pub(crate) struct Path<'a> {
 #[derive(Debug)]
 pub(crate) struct ReceiveWindow {
     target: u32,
-    /// Credit that the peer has and has not used.
+    /// Credit that is the peer's and was not used; what was not announced yet is part of it.
     outstanding: u32,
+    /// Credit that the next window update announces.
+    unannounced: u32,
     /// Bytes that arrived, or were announced by a header, and were not read.
     buffered: u32,
     /// What is set aside for the stream: never less than the target or than what the peer holds.
@@ -96,6 +100,7 @@ impl ReceiveWindow {
         Self {
             target: INITIAL_WINDOW,
             outstanding: INITIAL_WINDOW,
+            unannounced: 0,
             buffered: 0,
             reserved: INITIAL_WINDOW,
             epoch_bytes: 0,
@@ -111,14 +116,18 @@ impl ReceiveWindow {
     /// With the credit there is, when that is less.
     pub(crate) fn receive(&mut self, length: u32) -> Result<(), u32> {
         // spec: yamux/window-exceeded, yamux/window-exceeded-syn, yamux/oversize-claim
-        self.outstanding = self.outstanding.checked_sub(length).ok_or(self.outstanding)?;
+        let announced = self.outstanding - self.unannounced;
+        if length > announced {
+            return Err(announced);
+        }
+        self.outstanding -= length;
         self.buffered += length;
         Ok(())
     }
 
-    /// The owner read `length` bytes. Gives the credit to announce, which is the peer's from now on.
-    #[must_use]
-    pub(crate) fn consume(&mut self, now: Instant, length: u32, path: &mut Path<'_>) -> Option<u32> {
+    /// The owner read `length` bytes. The credit that comes of it is set aside in the same step: nothing can come
+    /// between and lose it.
+    pub(crate) fn consume(&mut self, now: Instant, length: u32, path: &mut Path<'_>) {
         debug_assert!(length <= self.buffered, "read what never arrived");
         self.buffered = self.buffered.saturating_sub(length);
         self.epoch_bytes = self.epoch_bytes.saturating_add(length);
@@ -129,17 +138,34 @@ impl ReceiveWindow {
         self.settle(path.budget);
         let need = self.target.saturating_sub(self.outstanding + self.buffered);
         if need < (self.target / 4).min(MAX_CREDIT_STEP) {
-            return None;
+            return;
         }
         self.outstanding += need;
+        self.unannounced += need;
         debug_assert!(self.outstanding + self.buffered <= self.reserved, "announced before it was reserved");
-        Some(need)
+    }
+
+    /// Credit that waits to be announced, in bytes.
+    pub(crate) fn credit(&self) -> u32 {
+        self.unannounced
+    }
+
+    /// Takes the credit for the update that announces it.
+    pub(crate) fn take_credit(&mut self) -> u32 {
+        std::mem::take(&mut self.unannounced)
+    }
+
+    /// Nobody will read any more: what was not announced is not given.
+    pub(crate) fn withdraw(&mut self, budget: &mut Budget) {
+        self.outstanding -= self.take_credit();
+        self.settle(budget);
     }
 
     /// The peer will send no more: only what is buffered stays reserved.
     pub(crate) fn close(&mut self, budget: &mut Budget) {
         self.target = INITIAL_WINDOW;
         self.outstanding = 0;
+        self.unannounced = 0;
         self.settle(budget);
     }
 
@@ -167,12 +193,19 @@ impl ReceiveWindow {
         }
         self.last_fast = now;
         let steep = took < round_trip * 5 / 4 && path.budget.is_half_free();
-        let want = self.target.saturating_mul(if steep { 4 } else { 2 }).min(path.ceiling);
+        let _grown = (steep && self.grow(4, path)) || self.grow(2, path);
+    }
+
+    /// Multiplies the target, when the budget has what that takes.
+    fn grow(&mut self, factor: u32, path: &mut Path<'_>) -> bool {
+        let want = self.target.saturating_mul(factor).min(path.ceiling);
         let more = want.saturating_sub(self.reserved);
-        if path.budget.take(more) {
+        let granted = path.budget.take(more);
+        if granted {
             self.reserved += more;
             self.target = self.target.max(want);
         }
+        granted
     }
 
     /// Halves the target for every ten seconds without a fast epoch.
@@ -227,7 +260,8 @@ mod tests {
         fn read(&mut self, length: u32) -> Option<u32> {
             self.window.receive(length).expect("within credit");
             let path = &mut Path { budget: &mut self.budget, min_rtt: self.min_rtt, ceiling: 16 * MIB };
-            self.window.consume(self.now, length, path)
+            self.window.consume(self.now, length, path);
+            Some(self.window.take_credit()).filter(|credit| *credit > 0)
         }
 
         /// Reads at a steady rate, in steps of a millisecond.
@@ -319,6 +353,39 @@ mod tests {
         let mut stream = Stream { budget: Budget::new(0), ..Stream::new() };
         stream.read_steadily(256 * KIB, Duration::from_secs(2));
         assert_eq!(stream.window.target(), 256 * KIB);
+    }
+
+    #[test]
+    fn a_budget_too_small_for_the_steep_step_still_allows_the_next() {
+        let mut stream = Stream { budget: Budget::new(u64::from(600 * KIB)), ..Stream::new() };
+        let _ = stream.read(128 * KIB);
+        assert_eq!(stream.window.target(), 512 * KIB, "768 KiB more would have been a MiB");
+        assert_eq!(stream.budget.taken(), u64::from(256 * KIB));
+    }
+
+    #[test]
+    fn credit_that_was_not_announced_is_not_the_peers() {
+        let mut stream = Stream { min_rtt: None, ..Stream::new() };
+        stream.window.receive(256 * KIB).expect("within credit");
+        let path = &mut Path { budget: &mut stream.budget, min_rtt: None, ceiling: MIB };
+        stream.window.consume(stream.now, 256 * KIB, path);
+        assert_eq!((stream.window.receive(1), stream.window.credit()), (Err(0), 256 * KIB));
+        assert_eq!(stream.window.take_credit(), 256 * KIB);
+        assert_eq!((stream.window.receive(256 * KIB), stream.window.credit()), (Ok(()), 0));
+    }
+
+    #[test]
+    fn withdrawn_credit_returns_what_was_reserved_for_it() {
+        let mut stream = Stream::new();
+        stream.read_steadily(MIB, RTT * 5);
+        let held = stream.window.outstanding;
+        stream.window.receive(held).expect("within credit");
+        let path = &mut Path { budget: &mut stream.budget, min_rtt: None, ceiling: 16 * MIB };
+        stream.window.consume(stream.now, held, path);
+        stream.window.withdraw(&mut stream.budget);
+        assert_eq!((stream.window.committed(), stream.window.receive(1)), (0, Err(0)));
+        stream.window.release(&mut stream.budget);
+        assert_eq!(stream.budget.taken(), 0);
     }
 
     #[test]

@@ -224,9 +224,8 @@ impl Session {
             let min_rtt = self.pinger.round_trips().min();
             let ceiling = self.config.window_ceiling();
             let path = &mut Path { budget: &mut self.memory.budget, min_rtt, ceiling };
-            // The credit is the peer's in the same step in which the bytes leave: nothing can come between.
-            if let Some(credit) = stream.receive.window.consume(now, length, path) {
-                stream.receive.credit += credit;
+            stream.receive.window.consume(now, length, path);
+            if stream.wants_update() != stream.update_listed {
                 self.settle(id);
             }
         } else {

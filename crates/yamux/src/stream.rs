@@ -108,8 +108,6 @@ pub(crate) struct ReceiveHalf {
     pub(crate) state: Receiving,
     pub(crate) chunks: Chunks,
     pub(crate) window: ReceiveWindow,
-    /// Credit that is the peer's and was not announced yet.
-    pub(crate) credit: u32,
     pub(crate) waiting: Waiting,
 }
 
@@ -154,7 +152,6 @@ impl Stream {
             state: Receiving::Open,
             chunks: Chunks::default(),
             window: ReceiveWindow::new(now),
-            credit: 0,
             waiting: Waiting { wanted: true, queued: false },
         };
         Self {
@@ -190,6 +187,12 @@ impl Stream {
     /// Whether nothing and nobody needs it any more.
     pub(crate) fn is_over(&self) -> bool {
         self.handle != Handle::Held && !self.is_live() && self.reset_due.is_none()
+    }
+
+    /// Whether nobody needs it once the session is over.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        let is_detached = matches!(self.handle, Handle::Detached(_)) && self.reset_due.is_none();
+        is_detached || self.is_over()
     }
 
     pub(crate) fn is_unacknowledged(&self) -> bool {
@@ -235,7 +238,7 @@ impl Stream {
         // The ACK waits for the first frame of our side: the opener's backlog then pushes back when streams come
         // faster than they are accepted, where an ACK at once would let it run into our limit and be reset.
         let flag = matches!(self.opening, Opening::SynUnsent { wanted: true });
-        self.receive.credit > 0 || (flag && self.sendable() == 0)
+        self.receive.window.credit() > 0 || (flag && self.sendable() == 0)
     }
 
     /// Bytes that could be sent now.
@@ -257,7 +260,6 @@ impl Stream {
             return 0;
         }
         self.receive.state = Receiving::Reset { code, by };
-        self.receive.credit = 0;
         self.receive.window.release(budget);
         self.receive.chunks.clear()
     }
@@ -267,14 +269,12 @@ impl Stream {
         self.send.queue.clear();
         self.send.counted = (0, 0);
         self.send.in_line = false;
-        self.receive.credit = 0;
         self.update_listed = false;
     }
 
     /// The peer finished.
     pub(crate) fn finish_receiving(&mut self, budget: &mut Budget) {
         self.receive.state = Receiving::Finished;
-        self.receive.credit = 0;
         self.receive.window.close(budget);
     }
 

@@ -76,6 +76,41 @@ fn anything_received_keeps_the_session_alive_without_pongs() {
 }
 
 #[test]
+fn a_lost_pong_does_not_end_the_measuring() {
+    let mut end = End::server();
+    end.accept(1);
+    end.receive([Header::pong(0)]);
+    end.pass(30 * SECOND);
+    assert_eq!(end.headers(), [Header::ping(1)]);
+    for _ in 0..29 {
+        end.pass(SECOND);
+        end.receive([data(1, "x")]);
+        assert_eq!(end.headers(), []);
+    }
+    end.pass(SECOND);
+    assert_eq!(end.headers(), [Header::ping(2)], "the next takes its place");
+    end.receive([Header::pong(1)]);
+    assert_eq!(end.session.stats().latest_rtt, Some(Duration::ZERO), "too late for the first");
+    end.pass(Duration::from_millis(70));
+    end.receive([Header::pong(2)]);
+    assert_eq!(end.session.stats().latest_rtt, Some(Duration::from_millis(70)));
+}
+
+#[test]
+fn a_ping_that_waited_to_leave_is_measured_from_when_it_left() {
+    let mut end = End::server();
+    end.accept(1);
+    end.receive([Header::pong(0)]);
+    for _ in 0..9 {
+        end.pass(9 * SECOND);
+        end.receive([data(1, "the peer sends and does not read")]);
+    }
+    assert_eq!(end.headers(), [Header::ping(1)], "one, however long it took");
+    end.receive([Header::pong(1)]);
+    assert_eq!(end.session.stats().latest_rtt, Some(Duration::ZERO));
+}
+
+#[test]
 fn the_first_ping_may_stay_unanswered() {
     let mut end = End::client();
     end.pass(29 * SECOND);

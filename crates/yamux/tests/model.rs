@@ -10,6 +10,7 @@ use bowline_sim::{Clock, Rng};
 use bowline_yamux::{
     CloseReason, Config, Event, OpenError, Read, ReadError, Role, Session, StreamId, WriteError,
     frame::{Flags, Frame, Header, Kind},
+    limits,
 };
 use bytes::{Bytes, BytesMut};
 use proptest::{collection::vec, prelude::*};
@@ -341,26 +342,87 @@ proptest! {
     fn any_bytes_in_any_pieces_end_in_an_error_or_not_at_all(seed: u64, pieces in vec(1..3_000_usize, 1..60)) {
         let mut rng = Rng::new(seed);
         let now = Clock::new().now();
-        let mut session = Session::new(now, Role::Server, Config::default());
-        let mut out = BytesMut::new();
+        let config = any_limits(&mut rng);
+        let mut session = Session::new(now, Role::Server, config.clone());
+        let (mut held, mut out) = (Vec::new(), BytesMut::new());
         for piece in pieces {
             let mut wire = BytesMut::new();
             while wire.len() < piece {
                 frame(&mut rng).encode(&mut wire);
             }
             let _ = session.handle_input(now, wire.split_to(piece).freeze());
-            misuse(&mut session, &mut rng, now, &mut out);
+            assert_bounded(&session, &config);
+            held.extend(misuse(&mut session, &mut rng, now, &mut out));
+            assert_bounded(&session, &config);
         }
         while session.poll_transmit(now, &mut out, 65_519) {}
         let reason = session.close_reason();
-        let told = std::iter::from_fn(|| session.poll_event()).any(|event| matches!(event, Event::Closed(_)));
+        let events: Vec<_> = std::iter::from_fn(|| session.poll_event()).collect();
+        let told = events.iter().any(|event| matches!(event, Event::Closed(_)));
         prop_assert!(!told || reason.is_some());
+        held.extend(events.iter().filter_map(incoming));
         if let Some(CloseReason::Violation(error)) = reason {
             prop_assert_eq!(session.handle_input(now, Bytes::from_static(b"x")), Err(error.clone()));
             prop_assert!(out.ends_with(&Header::go_away(error.go_away_code()).encode()));
         }
         prop_assert!(!session.has_transmit());
+        assert_nothing_leaks(session, held, now);
     }
+
+    #[test]
+    fn noise_never_panics(pieces in vec(vec(any::<u8>(), 0..200), 0..50), client: bool) {
+        let now = Clock::new().now();
+        let role = if client { Role::Client } else { Role::Server };
+        let mut session = Session::new(now, role, Config::default());
+        let _ = session.open(now);
+        for piece in pieces {
+            let _ = session.handle_input(now, piece.into());
+            assert_bounded(&session, &Config::default());
+        }
+    }
+}
+
+/// Some limits so small that they are met.
+fn any_limits(rng: &mut Rng) -> Config {
+    let mut config = Config::default();
+    if rng.below(2) == 0 {
+        config.max_inbound_streams = rng.length(4);
+        config.max_outbound_streams = rng.length(4);
+        config.max_unread_bytes = rng.length(10_000);
+        config.growth_budget_bytes = rng.below(1_000_000);
+    }
+    config
+}
+
+fn assert_bounded(session: &Session, config: &Config) {
+    let stats = session.stats();
+    assert!(stats.inbound <= config.max_inbound_streams);
+    assert!(stats.streams - stats.inbound <= config.max_outbound_streams.max(1));
+    assert!(stats.unread_bytes <= config.max_unread_bytes);
+    assert!(stats.grown_bytes <= config.growth_budget_bytes);
+    assert!(stats.queued_bytes <= stats.streams * limits::MAX_STREAM_QUEUE);
+}
+
+fn incoming(event: &Event) -> Option<StreamId> {
+    match event {
+        Event::Incoming(id) => Some(*id),
+        _ => None,
+    }
+}
+
+/// Gives everything up; whatever the peer did before, nothing is left.
+fn assert_nothing_leaks(mut session: Session, held: Vec<StreamId>, now: Instant) {
+    // Ours are among the first few.
+    for id in held.into_iter().chain((0..200).map(StreamId::new)) {
+        session.release(now, id);
+    }
+    let mut out = BytesMut::new();
+    for _ in 0..2 {
+        session.handle_timeout(now + Duration::from_secs(60));
+        while session.poll_transmit(now, &mut out, 65_519) {}
+    }
+    let stats = session.stats();
+    assert_eq!((stats.streams, stats.unread_bytes, stats.queued_bytes, stats.grown_bytes), (0, 0, 0, 0));
 }
 
 /// A frame that is mostly legal, on few streams, so that they meet.
@@ -396,7 +458,7 @@ fn frame(rng: &mut Rng) -> Frame {
 }
 
 /// Any call on any stream.
-fn misuse(session: &mut Session, rng: &mut Rng, now: Instant, out: &mut BytesMut) {
+fn misuse(session: &mut Session, rng: &mut Rng, now: Instant, out: &mut BytesMut) -> Option<StreamId> {
     let id = StreamId::new(u32::try_from(rng.below(13)).expect("small"));
     match rng.below(12) {
         0 => drop(session.open(now)),
@@ -405,13 +467,18 @@ fn misuse(session: &mut Session, rng: &mut Rng, now: Instant, out: &mut BytesMut
         4 => drop(session.finish(now, id)),
         5 => session.reset(now, id, 7),
         6 => session.release(now, id),
-        7 => session.handle_timeout(now + Duration::from_secs(rng.below(9))),
+        7 => {
+            let later = now + Duration::from_secs(rng.below(60));
+            session.handle_timeout(later);
+            assert!(session.poll_timeout().is_none_or(|deadline| deadline > later), "what passed is done");
+        }
         8 if rng.below(20) == 0 => session.go_away(now, 3),
-        9 => drop(session.poll_event()),
+        9 => return session.poll_event().as_ref().and_then(incoming),
         _ => {
             let (before, limit) = (out.len(), rng.length(70_000));
             let appended = session.poll_transmit(now, out, limit);
             assert!(out.len() <= before + limit && appended == (out.len() > before));
         }
     }
+    None
 }

@@ -82,6 +82,78 @@ fn a_queue_of_our_own_making_does_not_push_the_window_to_its_limit() {
 }
 
 #[test]
+fn a_slow_link_ends_at_a_small_multiple_of_what_it_holds() {
+    // 10 Mbit/s over 100 ms holds 125 kB. Cold, with a kernel that takes 128 KiB ahead of the wire.
+    let mut path = Path::new(100 * MS, None, Config::default());
+    path.pair.left.wire = Some(1_250_000);
+    path.send(1_000 * MIB);
+    for _ in 0..12 {
+        path.run_for(10 * SECOND);
+        assert!(path.window() <= 8 * 125_000, "{}", path.window());
+    }
+    let stats = path.pair.right.session.stats();
+    assert!(stats.bytes_in > 120 * 1_200_000, "and it fills the link: {}", stats.bytes_in);
+}
+
+#[test]
+fn a_slow_link_that_queues_without_limit_does_not_reach_the_largest_window() {
+    for (idle, multiple) in [(SECOND, 9), (Duration::ZERO, 17)] {
+        // Cold, the only pong that tells the length of the path stands behind an initial window of bulk.
+        let mut path = Path::new(100 * MS, Some(1_250_000), Config::default());
+        path.run_for(idle);
+        path.send(1_000 * MIB);
+        for _ in 0..12 {
+            path.run_for(10 * SECOND);
+            assert!(path.window() <= multiple * 125_000, "{idle:?}: {}", path.window());
+        }
+    }
+}
+
+/// Eight bulk writers on a wire of 10 MiB/s and 100 ms that are busy for the whole test.
+fn busy_path() -> Path {
+    let mut config = Config::default();
+    config.ping_interval = SECOND;
+    let mut path = Path::new(100 * MS, None, config);
+    path.pair.left.wire = Some(10 * MIB as u64);
+    for _ in 0..8 {
+        path.send(64 * MIB);
+    }
+    path.run_for(3 * SECOND);
+    assert!(path.pair.left.session.stats().queued_bytes >= 128 * KIB, "the wire is what holds them back");
+    path
+}
+
+#[test]
+fn a_small_request_beside_eight_bulk_streams_is_answered_within_two_round_trips() {
+    let mut path = busy_path();
+    let request = path.send(KIB);
+    let start = path.pair.clock.now();
+    let arrived = |pair: &mut path::Peers| pair.right.received_on.get(&request) == Some(&KIB);
+    assert_eq!(path.pair.run_until(SECOND, arrived), Outcome::Done);
+    let there = path.pair.clock.now() - start;
+    let back = 50 * MS;
+    assert!(there + back <= 210 * MS, "{there:?} there");
+}
+
+#[test]
+fn pings_pass_by_bulk_that_waits() {
+    let mut path = busy_path();
+    path.run_for(5 * SECOND);
+    for peer in [&path.pair.left, &path.pair.right] {
+        let latest = peer.session.stats().latest_rtt.expect("pings every second");
+        assert!(latest <= 200 * MS, "{latest:?}");
+    }
+}
+
+#[test]
+fn bulk_writers_share_the_wire_evenly() {
+    let path = busy_path();
+    let shares = &path.pair.right.received_on;
+    let (least, most) = (shares.values().min().expect("some"), shares.values().max().expect("some"));
+    assert!(shares.len() == 8 && most - least <= most / 4, "{shares:?}");
+}
+
+#[test]
 fn a_window_shrinks_when_the_stream_turns_quiet_and_its_budget_returns() {
     let mut path = Path::new(100 * MS, None, Config::default());
     path.send(32 * MIB);

@@ -280,6 +280,9 @@ impl Session {
         if self.ending.peer.is_none() {
             self.ending.peer = Some(code);
             self.events.push_back(Event::GoAway { code });
+            if code == code::connection::NORMAL {
+                self.end_unannounced();
+            }
         }
         // spec: yamux/goaway-error-closes, yamux/goaway-unknown-code
         if code != code::connection::NORMAL {

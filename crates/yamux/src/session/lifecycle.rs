@@ -64,7 +64,29 @@ impl Session {
     /// The peer ended a stream.
     // spec: yamux/rst-immediate: an error for the reader, not an end of stream.
     pub(super) fn end_by_peer(&mut self, id: StreamId, code: u32) {
-        let Some(stream) = self.table.on_wire(id) else {
+        if self.table.on_wire(id).is_some() {
+            self.end_as_peer(id, code);
+        }
+    }
+
+    /// The peer takes no more streams: those that it was not told of will never be.
+    // spec: yamux/goaway-0-no-new-streams
+    pub(super) fn end_unannounced(&mut self) {
+        let streams = self.table.iter();
+        let unannounced: Vec<_> = streams
+            .filter(|(_, stream)| stream.is_live() && !stream.is_on_wire())
+            .map(|(id, _)| id)
+            .collect();
+        for id in unannounced {
+            self.end_as_peer(id, code::stream::SHUTDOWN);
+        }
+        if self.table.take_open_waiting() {
+            self.events.push_back(Event::OpenAvailable);
+        }
+    }
+
+    fn end_as_peer(&mut self, id: StreamId, code: u32) {
+        let Some(stream) = self.table.get_mut(id) else {
             return;
         };
         self.memory.unread -= stream.end(code, Party::Remote, &mut self.memory.budget);
@@ -89,7 +111,7 @@ impl Session {
         };
         let due = now + self.config.detach_timeout();
         stream.handle = Handle::Detached(Detached { due, progress: now, refuse: false });
-        stream.receive.credit = 0;
+        stream.receive.window.withdraw(&mut self.memory.budget);
         self.detached.insert((due, id));
     }
 
@@ -133,6 +155,9 @@ impl Session {
     pub(super) fn violate(&mut self, error: &SessionError) {
         let farewell = error.go_away_code();
         self.control = ControlQueue::default();
+        for (_, stream) in self.table.iter_mut() {
+            stream.reset_due = None;
+        }
         self.close(CloseReason::Violation(error.clone()), Some(farewell));
     }
 
@@ -149,7 +174,7 @@ impl Session {
             notify_both(&mut self.events, id, stream);
         }
         self.scheduler = Scheduler::default();
-        self.detached.clear();
+        self.remove_abandoned();
         if self.table.take_open_waiting() {
             self.events.push_back(Event::OpenAvailable);
         }
@@ -160,6 +185,17 @@ impl Session {
         if !self.ending.announce {
             self.events.push_back(Event::Closed(reason));
         }
+    }
+
+    /// Takes out the streams that only waited for the peer, which will not be heard any more.
+    fn remove_abandoned(&mut self) {
+        let streams = self.table.iter();
+        let abandoned: Vec<_> =
+            streams.filter(|(_, stream)| stream.is_abandoned()).map(|(id, _)| id).collect();
+        for id in abandoned {
+            self.remove(id);
+        }
+        self.detached.clear();
     }
 }
 

@@ -96,7 +96,7 @@ impl Session {
         let stream = self.table.get_mut(id)?;
         stream.update_listed = false;
         let flags = stream.take_opening_flag();
-        let credit = std::mem::take(&mut stream.receive.credit);
+        let credit = stream.receive.window.take_credit();
         self.settle(id);
         Some(Header::window_update(id, credit).with_flags(flags))
     }

@@ -1,7 +1,7 @@
 //! Two sessions at the ends of a simulated path, one sending bulk and one reading it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -11,6 +11,9 @@ use bytes::{Bytes, BytesMut};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * 1024;
+
+/// What the kernel takes ahead of the wire.
+const SEND_BUFFER: u64 = 128 * 1024;
 
 const TICK: Duration = Duration::from_millis(1);
 
@@ -32,6 +35,11 @@ pub(crate) struct Peer {
     sources: Vec<(StreamId, usize)>,
     streams: BTreeSet<StreamId>,
     pub(crate) received: usize,
+    pub(crate) received_on: BTreeMap<StreamId, usize>,
+    /// Bytes per second that the wire takes from us; `None` is no limit.
+    pub(crate) wire: Option<u64>,
+    /// When the wire will have sent all that it was given.
+    wire_free: Instant,
     next_read: Instant,
     chunk: Bytes,
 }
@@ -44,6 +52,9 @@ impl Peer {
             sources: Vec::new(),
             streams: BTreeSet::new(),
             received: 0,
+            received_on: BTreeMap::new(),
+            wire: None,
+            wire_free: now,
             next_read: now,
             chunk: Bytes::from(vec![0; 64 * KIB]),
         }
@@ -85,6 +96,7 @@ impl Peer {
             {
                 left -= data.len();
                 self.received += data.len();
+                *self.received_on.entry(*id).or_default() += data.len();
             }
         }
     }
@@ -116,19 +128,45 @@ impl Node for Peer {
 
     fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
         self.work(now);
+        if self.wire_room_at().is_some_and(|room_at| now < room_at) {
+            return None;
+        }
         let mut out = BytesMut::new();
-        self.session.poll_transmit(now, &mut out, 65_519).then(|| out.freeze())
+        let appended = self.session.poll_transmit(now, &mut out, 65_519);
+        if let Some(rate) = self.wire {
+            self.wire_free = self.wire_free.max(now) + time_for(out.len() as u64, rate);
+        }
+        appended.then(|| out.freeze())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
         let paced = matches!(self.reader, Reader::Paced { .. }) && self.session.stats().unread_bytes > 0;
-        earliest([self.session.poll_timeout(), paced.then_some(self.next_read)])
+        let wire = self.wire_room_at().filter(|_| self.session.has_transmit());
+        earliest([self.session.poll_timeout(), paced.then_some(self.next_read), wire])
     }
 }
 
+impl Peer {
+    fn can_transmit(&self, now: Instant) -> bool {
+        self.session.has_transmit() && self.wire_room_at().is_none_or(|room_at| now >= room_at)
+    }
+
+    /// When the send buffer takes more.
+    fn wire_room_at(&self) -> Option<Instant> {
+        self.wire.map(|rate| self.wire_free - time_for(SEND_BUFFER, rate))
+    }
+}
+
+fn time_for(bytes: u64, rate: u64) -> Duration {
+    Duration::from_nanos(bytes * 1_000_000_000 / rate)
+}
+
+/// Both ends and what is between them.
+pub(crate) type Peers = Pair<Peer, Peer>;
+
 /// A path from left to right.
 pub(crate) struct Path {
-    pub(crate) pair: Pair<Peer, Peer>,
+    pub(crate) pair: Peers,
 }
 
 impl Path {
@@ -141,14 +179,18 @@ impl Path {
     }
 
     /// Sends bytes on the first stream, or on a new one where the last is still busy.
-    pub(crate) fn send(&mut self, bytes: usize) {
+    pub(crate) fn send(&mut self, bytes: usize) -> StreamId {
         let left = &mut self.pair.left;
-        if let Some((_, to_write)) = left.sources.last_mut().filter(|(_, to_write)| *to_write == 0) {
+        if let Some((id, to_write)) = left.sources.last_mut().filter(|(_, to_write)| *to_write == 0) {
             *to_write = bytes;
-            return;
+            let id = *id;
+            left.work(self.pair.clock.now());
+            return id;
         }
         let id = left.session.open(self.pair.clock.now()).expect("room");
         left.sources.push((id, bytes));
+        left.work(self.pair.clock.now());
+        id
     }
 
     pub(crate) fn run_until_received(&mut self, bytes: usize, limit: Duration) -> Outcome {
@@ -164,8 +206,8 @@ impl Path {
             )
             .min()
             .is_some_and(|next| next <= end)
-            || self.pair.left.session.has_transmit()
-            || self.pair.right.session.has_transmit()
+            || self.pair.left.can_transmit(self.pair.clock.now())
+            || self.pair.right.can_transmit(self.pair.clock.now())
         {
             self.pair.step();
         }
