@@ -245,10 +245,18 @@ impl Stream {
         cx: &mut Context<'_>,
         data: &mut Bytes,
     ) -> Poll<Result<usize, StreamError>> {
+        self.poll_write_with(cx, |inner, cx| inner.connection.poll_write(cx, inner.id, data))
+    }
+
+    fn poll_write_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(&Inner, &mut Context<'_>) -> Poll<Result<usize, bowline_transport::StreamError>>,
+    ) -> Poll<Result<usize, StreamError>> {
         if let Negotiation::Failed(error) = &self.negotiation {
             return Poll::Ready(Err(error.clone()));
         }
-        let written = self.inner.connection.poll_write(cx, self.inner.id, data);
+        let written = write(&self.inner, cx);
         let Poll::Ready(Err(error)) = written else {
             return written.map_err(StreamError::from);
         };
@@ -275,9 +283,11 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let mut data = Bytes::copy_from_slice(buf.get(..WRITE_CHUNK).unwrap_or(buf));
-        let written = ready!(self.get_mut().poll_write_bytes(cx, &mut data))?;
-        Poll::Ready(Ok(written))
+        let data = buf.get(..WRITE_CHUNK).unwrap_or(buf);
+        let stream = self.get_mut();
+        let written =
+            stream.poll_write_with(cx, |inner, cx| inner.connection.poll_write_slice(cx, inner.id, data));
+        Poll::Ready(Ok(ready!(written)?))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

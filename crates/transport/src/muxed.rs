@@ -43,6 +43,16 @@ pub trait MuxedConnection: Send + Sync + fmt::Debug + 'static {
         data: &mut Bytes,
     ) -> Poll<Result<usize, StreamError>>;
 
+    /// Takes a copy of a prefix of `data`, and says how long it is.
+    fn poll_write_slice(
+        &self,
+        cx: &mut Context<'_>,
+        id: StreamId,
+        data: &[u8],
+    ) -> Poll<Result<usize, StreamError>> {
+        self.poll_write(cx, id, &mut Bytes::copy_from_slice(data))
+    }
+
     /// Ends our direction; everything written before is delivered first.
     ///
     /// # Errors

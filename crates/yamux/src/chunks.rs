@@ -7,11 +7,32 @@ use bytes::{Bytes, BytesMut};
 /// Where small slices are collected, in bytes, before a new collection starts.
 const TAIL_CAPACITY: usize = 16 * 1024;
 
+/// Memory for copies, which the streams of a session pass on: a busy sender would otherwise ask the allocator, and
+/// with it the kernel, for every frame.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(VecDeque<u8>);
+
+impl Spare {
+    /// Gives the memory back to the allocator.
+    pub(crate) fn release(&mut self) {
+        self.0 = VecDeque::new();
+    }
+
+    /// Takes over the memory of an empty queue when it is more than there is.
+    fn offer(&mut self, emptied: &mut VecDeque<u8>) {
+        debug_assert!(emptied.is_empty(), "bytes that wait are no spare memory");
+        if emptied.capacity() > self.0.capacity() {
+            mem::swap(&mut self.0, emptied);
+        }
+        *emptied = VecDeque::new();
+    }
+}
+
 /// Bytes in order: slices as they came, and behind them a tail that small ones are copied into.
 #[derive(Default)]
 pub(crate) struct Chunks {
     slices: VecDeque<Bytes>,
-    tail: BytesMut,
+    tail: VecDeque<u8>,
     len: usize,
 }
 
@@ -29,20 +50,33 @@ impl Chunks {
         if bytes.is_empty() {
             return;
         }
-        self.len += bytes.len();
-        if bytes.len() >= copy_below {
-            self.seal_tail();
-            self.slices.push_back(bytes);
+        if bytes.len() < copy_below {
+            if self.tail.len() + bytes.len() > TAIL_CAPACITY {
+                self.seal_tail();
+            }
+            self.append(&bytes);
             return;
         }
-        if self.tail.len() + bytes.len() > TAIL_CAPACITY {
-            self.seal_tail();
+        self.len += bytes.len();
+        self.seal_tail();
+        self.slices.push_back(bytes);
+    }
+
+    /// Appends a copy of `bytes`, into the spare memory when the queue has none of its own.
+    pub(crate) fn push_copy(&mut self, bytes: &[u8], spare: &mut Spare) {
+        if self.tail.capacity() == 0 {
+            mem::swap(&mut self.tail, &mut spare.0);
         }
+        self.append(bytes);
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.len += bytes.len();
         if self.tail.capacity() - self.tail.len() < bytes.len() {
             // Growth by four: few moves for many small writes, and little waste for one.
-            self.tail.reserve(bytes.len().max(3 * self.tail.len()));
+            self.tail.reserve_exact(bytes.len().max(3 * self.tail.len()));
         }
-        self.tail.extend_from_slice(&bytes);
+        self.tail.extend(bytes);
     }
 
     /// Takes at most `max` bytes from the front; `None` when there are none.
@@ -50,20 +84,34 @@ impl Chunks {
         if self.slices.is_empty() {
             self.seal_tail();
         }
-        let front = self.slices.front_mut()?;
-        let taken = if front.len() <= max { self.slices.pop_front()? } else { front.split_to(max) };
+        let taken = self.pop_slice(max)?;
         self.len -= taken.len();
         Some(taken)
     }
 
-    /// Moves `len` bytes from the front to `out`: the one copy that a payload sees on its way out.
-    pub(crate) fn move_into(&mut self, out: &mut BytesMut, mut len: usize) {
-        while let Some(bytes) = self.pop(len) {
+    fn pop_slice(&mut self, max: usize) -> Option<Bytes> {
+        let front = self.slices.front_mut()?;
+        if front.len() <= max { self.slices.pop_front() } else { Some(front.split_to(max)) }
+    }
+
+    /// Moves `len` bytes from the front to `out`: the last copy that a payload sees on its way out.
+    pub(crate) fn move_into(&mut self, out: &mut BytesMut, len: usize, spare: &mut Spare) {
+        let mut left = len.min(self.len);
+        self.len -= left;
+        while let Some(bytes) = self.pop_slice(left) {
             out.extend_from_slice(&bytes);
-            len -= bytes.len();
-            if len == 0 {
+            left -= bytes.len();
+            if left == 0 {
                 return;
             }
+        }
+        let (first, second) = self.tail.as_slices();
+        let in_first = left.min(first.len());
+        out.extend_from_slice(&first[..in_first]);
+        out.extend_from_slice(&second[..left - in_first]);
+        self.tail.drain(..left);
+        if self.tail.is_empty() {
+            spare.offer(&mut self.tail);
         }
     }
 
@@ -74,7 +122,7 @@ impl Chunks {
 
     fn seal_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.slices.push_back(mem::take(&mut self.tail).freeze());
+            self.slices.push_back(Vec::from(mem::take(&mut self.tail)).into());
         }
     }
 }
@@ -127,9 +175,40 @@ mod tests {
         }
         assert_eq!(chunks.slices.len(), 3, "64,000 bytes in collections of 16 KiB, the last still open");
         let mut out = BytesMut::new();
-        chunks.move_into(&mut out, 1_000);
-        chunks.move_into(&mut out, expected.len() - 1_000);
+        let mut spare = Spare::default();
+        chunks.move_into(&mut out, 1_000, &mut spare);
+        chunks.move_into(&mut out, expected.len() - 1_000, &mut spare);
         assert_eq!((&out[..], chunks.len()), (&expected[..], 0));
+    }
+
+    #[test]
+    fn copies_and_slices_stay_in_order_and_the_memory_of_copies_is_used_again() {
+        let (mut chunks, mut spare, mut out) = (Chunks::default(), Spare::default(), BytesMut::new());
+        chunks.push_copy(&[1; 3_000], &mut spare);
+        chunks.push(Bytes::from(vec![2; 5_000]), COPY);
+        chunks.push_copy(&[3; 1_000], &mut spare);
+        chunks.move_into(&mut out, 3_500, &mut spare);
+        chunks.push_copy(&[4; 500], &mut spare);
+        chunks.move_into(&mut out, 6_000, &mut spare);
+        assert_eq!(out, [vec![1; 3_000], vec![2; 5_000], vec![3; 1_000], vec![4; 500]].concat());
+        let memory = spare.0.capacity();
+        assert!(chunks.is_empty() && memory >= 1_500);
+        let mut other = Chunks::default();
+        other.push_copy(&[5; 10], &mut spare);
+        assert_eq!((other.tail.capacity(), spare.0.capacity()), (memory, 0));
+    }
+
+    #[test]
+    fn a_queue_of_copies_that_never_empties_does_not_grow() {
+        let (mut chunks, mut spare) = (Chunks::default(), Spare::default());
+        chunks.push_copy(&[0; 8_000], &mut spare);
+        for i in 0..1_000_u32 {
+            let (value, mut out) = (u8::try_from(i % 251).unwrap(), BytesMut::new());
+            chunks.push_copy(&[value; 1_000], &mut spare);
+            chunks.move_into(&mut out, 1_000, &mut spare);
+            assert_eq!(out.len(), 1_000);
+        }
+        assert_eq!((chunks.len(), chunks.tail.capacity() <= 32_000), (8_000, true));
     }
 
     const COPY: usize = 4 * 1024;

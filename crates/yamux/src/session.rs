@@ -13,7 +13,9 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    CloseReason, Config, Event, OpenError, Party, Read, ReadError, Role, StreamId, WriteError, code,
+    CloseReason, Config, Event, OpenError, Party, Read, ReadError, Role, StreamId, WriteError,
+    chunks::{Chunks, Spare},
+    code,
     control::ControlQueue,
     flow::{Budget, Path},
     limits::{COPY_BELOW, INITIAL_WINDOW, Meters},
@@ -42,6 +44,7 @@ pub struct Session {
     /// Streams that were finished and released, by when to look after them.
     detached: BTreeSet<(Instant, StreamId)>,
     traffic: Traffic,
+    spare: Spare,
 }
 
 /// How far the session is from its end.
@@ -130,6 +133,7 @@ impl Session {
             memory: Memory { budget: Budget::new(config.growth_budget_bytes), unread: 0 },
             detached: BTreeSet::new(),
             traffic: Traffic::default(),
+            spare: Spare::default(),
             config,
         };
         // Without a round-trip time no window grows.
@@ -140,6 +144,7 @@ impl Session {
     /// Lets time pass: pings, the end of a peer that fell silent, detached streams without progress. Early or
     /// repeated calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.spare.release();
         if self.is_closed() {
             return;
         }
@@ -189,6 +194,25 @@ impl Session {
     ///
     /// When the stream is finished, reset or unknown, or the session is over.
     pub fn write(&mut self, _now: Instant, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+        self.write_with(id, data.len(), |queue, _, taken| queue.push(data.split_to(taken), COPY_BELOW))
+    }
+
+    /// Queues a copy of a prefix of `data`, and says how long it is. Otherwise as [`write`](Self::write).
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_slice(&mut self, _now: Instant, id: StreamId, data: &[u8]) -> Result<usize, WriteError> {
+        self.write_with(id, data.len(), |queue, spare, taken| queue.push_copy(&data[..taken], spare))
+    }
+
+    /// Lets `push` append as much of `len` bytes as there is room for.
+    fn write_with(
+        &mut self,
+        id: StreamId,
+        len: usize,
+        push: impl FnOnce(&mut Chunks, &mut Spare, usize),
+    ) -> Result<usize, WriteError> {
         let stream = self.table.get_mut(id).filter(|stream| stream.handle == Handle::Held);
         let stream = stream.ok_or(WriteError::UnknownStream)?;
         if let Some(error) = stream.write_error() {
@@ -197,9 +221,11 @@ impl Session {
         if let Some(reason) = &self.ending.reason {
             return Err(WriteError::Closed(reason.clone()));
         }
-        let taken = self.scheduler.room(stream).min(data.len());
-        stream.send.queue.push(data.split_to(taken), COPY_BELOW);
-        stream.send.waiting.wanted = !data.is_empty();
+        let taken = self.scheduler.room(stream).min(len);
+        if taken > 0 {
+            push(&mut stream.send.queue, &mut self.spare, taken);
+        }
+        stream.send.waiting.wanted = taken < len;
         stream.used |= taken > 0;
         self.traffic.bytes_out += taken as u64;
         self.settle(id);

@@ -139,7 +139,13 @@ impl Driver {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
         self.input.reserve(self.read_size);
         let read = match pin!(self.socket.read_buf(&mut self.input)).poll(cx) {
-            Poll::Pending => return Ok(false),
+            Poll::Pending => {
+                // Most connections are idle most of the time, and then hold no buffer.
+                if self.input.is_empty() && self.read_size == SMALL_READ {
+                    self.input = BytesMut::new();
+                }
+                return Ok(false);
+            }
             Poll::Ready(read) => read?,
         };
         if read == 0 {
@@ -150,6 +156,8 @@ impl Driver {
         self.active = true;
         if read >= self.read_size {
             self.read_size = (self.read_size * 8).min(LARGE_READ);
+        } else if read < self.read_size / 8 {
+            self.read_size = (self.read_size / 2).max(SMALL_READ);
         }
         Ok(true)
     }
@@ -249,7 +257,7 @@ impl Driver {
     /// Lets the session see the clock and arms the timer for its next deadline.
     fn poll_timer(&mut self, cx: &mut Context<'_>) {
         loop {
-            let deadline = self.session.deadline();
+            let deadline = self.session.arm();
             if deadline != self.deadline {
                 self.deadline = deadline;
                 if let Some(deadline) = deadline {
@@ -262,7 +270,7 @@ impl Driver {
             self.session.handle_timeout();
             self.deadline = None;
             self.release_idle_buffers();
-            if self.session.deadline().is_some_and(|next| next <= now()) {
+            if self.session.arm().is_some_and(|next| next <= now()) {
                 // A deadline that does not move must not hold the task.
                 cx.waker().wake_by_ref();
                 return;

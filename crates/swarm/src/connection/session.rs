@@ -5,6 +5,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::Instant,
 };
 
 use bowline_transport::{CloseReason, ConnectionStats, MuxedConnection, Party, StreamError, StreamId};
@@ -28,6 +29,8 @@ struct Shared {
     closing: Option<u32>,
     /// The peer said that it would end, with this code.
     farewell: Option<u32>,
+    /// When the driver will let the session see the clock next.
+    armed: Option<Instant>,
 }
 
 /// Who waits for what.
@@ -54,8 +57,14 @@ pub(crate) enum Transmit {
 
 impl SessionConnection {
     pub(crate) fn new(session: yamux::Session) -> Self {
-        let shared =
-            Shared { session, waiting: Waiting::default(), closed: None, closing: None, farewell: None };
+        let shared = Shared {
+            session,
+            waiting: Waiting::default(),
+            closed: None,
+            closing: None,
+            farewell: None,
+            armed: None,
+        };
         Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
@@ -68,7 +77,7 @@ impl SessionConnection {
         let mut shared = self.lock();
         let result = operate(&mut shared);
         let mut wakers = shared.take_woken();
-        if shared.session.has_transmit() || shared.closing.is_some() {
+        if shared.session.has_transmit() || shared.closing.is_some() || shared.wants_earlier_timeout() {
             wakers.extend(shared.waiting.driver.take());
         }
         drop(shared);
@@ -111,20 +120,20 @@ impl SessionConnection {
         found
     }
 
-    /// Lets time pass, and says when to come back.
-    pub(crate) fn handle_timeout(&self) -> Option<std::time::Instant> {
+    /// Lets time pass.
+    pub(crate) fn handle_timeout(&self) {
         let mut shared = self.lock();
         shared.session.handle_timeout(now());
         let wakers = shared.take_woken();
-        let deadline = shared.session.poll_timeout();
         drop(shared);
         wakers.into_iter().for_each(Waker::wake);
-        deadline
     }
 
-    /// When the session next needs to see the clock.
-    pub(crate) fn deadline(&self) -> Option<std::time::Instant> {
-        self.lock().session.poll_timeout()
+    /// When the session next needs to see the clock. The caller sees to it: it is woken when the time moves forward.
+    pub(crate) fn arm(&self) -> Option<Instant> {
+        let mut shared = self.lock();
+        shared.armed = shared.session.poll_timeout();
+        shared.armed
     }
 
     /// Marks the end. `fallback` is the reason when neither side gave one before.
@@ -161,6 +170,12 @@ impl Shared {
             }
         }
         wakers
+    }
+
+    /// Whether the driver's timer would come too late.
+    fn wants_earlier_timeout(&self) -> bool {
+        let wanted = self.session.poll_timeout();
+        wanted.is_some_and(|wanted| self.armed.is_none_or(|armed| wanted < armed))
     }
 
     fn reason_of_end(&self, fallback: CloseReason) -> CloseReason {
@@ -216,6 +231,27 @@ fn stream_id(id: yamux::StreamId) -> StreamId {
 }
 
 impl Shared {
+    /// Writes with `write`; none of `len` bytes taken means that the queue is full.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: yamux::StreamId,
+        len: usize,
+        write: impl FnOnce(&mut yamux::Session) -> Result<usize, yamux::WriteError>,
+    ) -> Poll<Result<usize, StreamError>> {
+        if let Some(reason) = &self.closed {
+            return Poll::Ready(Err(StreamError::Connection(reason.clone())));
+        }
+        match write(&mut self.session) {
+            Ok(0) if len > 0 => {
+                self.waiting.writers.insert(id, cx.waker().clone());
+                Poll::Pending
+            }
+            Ok(taken) => Poll::Ready(Ok(taken)),
+            Err(error) => Poll::Ready(Err(self.write_error(error))),
+        }
+    }
+
     fn read_error(&self, error: yamux::ReadError) -> StreamError {
         match error {
             yamux::ReadError::Reset { code, by } => StreamError::Reset { code, by: party(by) },
@@ -300,17 +336,20 @@ impl MuxedConnection for SessionConnection {
     ) -> Poll<Result<usize, StreamError>> {
         let id = session_id(id);
         self.with(|shared| {
-            if let Some(reason) = &shared.closed {
-                return Poll::Ready(Err(StreamError::Connection(reason.clone())));
-            }
-            match shared.session.write(now(), id, data) {
-                Ok(0) if !data.is_empty() => {
-                    shared.waiting.writers.insert(id, cx.waker().clone());
-                    Poll::Pending
-                }
-                Ok(taken) => Poll::Ready(Ok(taken)),
-                Err(error) => Poll::Ready(Err(shared.write_error(error))),
-            }
+            let len = data.len();
+            shared.poll_write(cx, id, len, |session| session.write(now(), id, data))
+        })
+    }
+
+    fn poll_write_slice(
+        &self,
+        cx: &mut Context<'_>,
+        id: StreamId,
+        data: &[u8],
+    ) -> Poll<Result<usize, StreamError>> {
+        let id = session_id(id);
+        self.with(|shared| {
+            shared.poll_write(cx, id, data.len(), |session| session.write_slice(now(), id, data))
         })
     }
 

@@ -125,7 +125,7 @@ impl Session {
                 let length = u32::try_from(len).unwrap_or(u32::MAX);
                 output.bytes.reserve(HEADER_LEN + len);
                 output.push_header(&Header::data(id, length).with_flags(flags));
-                stream.send.queue.move_into(output.bytes, len);
+                stream.send.queue.move_into(output.bytes, len, &mut self.spare);
                 output.room -= len;
                 stream.send.window -= length;
             }
