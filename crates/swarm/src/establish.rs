@@ -24,7 +24,7 @@ const UPGRADE_READ: usize = 4 * 1024;
 pub(crate) struct Established {
     pub(crate) peer: PeerId,
     muxed: Arc<dyn MuxedConnection>,
-    driver: Option<Driver>,
+    driver: Option<Box<Driver>>,
     local_addr: Multiaddr,
     remote_addr: Multiaddr,
 }
@@ -64,13 +64,13 @@ async fn upgrade_socket(
     mut socket: Box<dyn Socket>,
     mut machine: Upgrade,
     timeout: Duration,
-) -> Result<(PeerId, Driver), AddrError> {
+) -> Result<(PeerId, Box<Driver>), AddrError> {
     let mut input = BytesMut::new();
     let running = run_upgrade(&mut machine, &mut socket, &mut input);
     let timed_out = AddrError::TimedOut { stage: Stage::Upgrade, after: timeout };
     let upgraded = tokio::time::timeout(timeout, running).await.map_err(|_| timed_out)??;
     let peer = upgraded.peer.peer_id();
-    Ok((peer, Driver::new(socket, upgraded, input, machine.take_tap())))
+    Ok((peer, Box::new(Driver::new(socket, upgraded, input, machine.take_tap()))))
 }
 
 fn new_machine(island: &Island, direction: Direction, expected: Option<PeerId>) -> Upgrade {
@@ -155,7 +155,9 @@ fn start_tasks(island: &Arc<Island>, entry: &Arc<Entry>) {
 }
 
 /// Runs a connection's driver; an abrupt stop of the host drops its socket.
-async fn drive(island: Arc<Island>, driver: Driver) {
+///
+/// The driver is boxed: the futures around it would each hold room for all of it.
+async fn drive(island: Arc<Island>, driver: Box<Driver>) {
     let session = driver.session();
     if island.stop.run_until_cancelled(driver).await.is_none() {
         session.ended(CloseReason::Local { code: code::connection::SHUTDOWN });

@@ -10,7 +10,8 @@ pub(crate) struct Table {
     role: Role,
     /// The id of our next stream; `None` when all are used.
     next_id: Option<u32>,
-    streams: BTreeMap<StreamId, Stream>,
+    /// Boxed: a map makes room for a dozen values at once, and most connections have no stream most of the time.
+    streams: BTreeMap<StreamId, Box<Stream>>,
     inbound: usize,
     /// Our streams that the peer has not acknowledged.
     backlog: usize,
@@ -41,7 +42,7 @@ impl Table {
         let id = StreamId::new(id);
         let stream = Stream { in_backlog: true, ..Stream::outbound(now) };
         self.backlog += 1;
-        self.streams.insert(id, stream);
+        self.streams.insert(id, Box::new(stream));
         Ok(id)
     }
 
@@ -66,7 +67,7 @@ impl Table {
     /// Adds a stream that the peer opened.
     pub(crate) fn accept(&mut self, now: Instant, id: StreamId) {
         self.inbound += 1;
-        self.streams.insert(id, Stream::inbound(now));
+        self.streams.insert(id, Box::new(Stream::inbound(now)));
     }
 
     /// Whether the peer may open streams with this id.
@@ -75,21 +76,21 @@ impl Table {
     }
 
     pub(crate) fn get(&self, id: StreamId) -> Option<&Stream> {
-        self.streams.get(&id)
+        self.streams.get(&id).map(Box::as_ref)
     }
 
     pub(crate) fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
-        self.streams.get_mut(&id)
+        self.streams.get_mut(&id).map(Box::as_mut)
     }
 
     /// The stream that a frame of the peer is for, unless it ended or never began.
     pub(crate) fn on_wire(&mut self, id: StreamId) -> Option<&mut Stream> {
-        self.streams.get_mut(&id).filter(|stream| stream.is_live() && stream.is_on_wire())
+        self.streams.get_mut(&id).map(Box::as_mut).filter(|stream| stream.is_live() && stream.is_on_wire())
     }
 
     /// Brings the backlog up to date with a stream that changed.
     pub(crate) fn update_backlog(&mut self, id: StreamId) {
-        if let Some(stream) = self.streams.get_mut(&id)
+        if let Some(stream) = self.streams.get_mut(&id).map(Box::as_mut)
             && stream.in_backlog
             && !stream.is_unacknowledged()
         {
@@ -99,7 +100,7 @@ impl Table {
     }
 
     /// Takes a stream out.
-    pub(crate) fn remove(&mut self, id: StreamId) -> Option<Stream> {
+    pub(crate) fn remove(&mut self, id: StreamId) -> Option<Box<Stream>> {
         let stream = self.streams.remove(&id)?;
         self.inbound -= usize::from(stream.origin == Party::Remote);
         self.backlog -= usize::from(stream.in_backlog);
@@ -115,10 +116,10 @@ impl Table {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (StreamId, &Stream)> {
-        self.streams.iter().map(|(id, stream)| (*id, stream))
+        self.streams.iter().map(|(id, stream)| (*id, stream.as_ref()))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (StreamId, &mut Stream)> {
-        self.streams.iter_mut().map(|(id, stream)| (*id, stream))
+        self.streams.iter_mut().map(|(id, stream)| (*id, stream.as_mut()))
     }
 }
