@@ -18,12 +18,12 @@
 //! bounded, checked, and filtered by where the peer is.
 //!
 //! ```
-//! use bowline_identify::{Local, Receiver, encode};
+//! use bowline_identify::{Local, Receiver, Records, encode};
 //! use bowline_identity::Keypair;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let keypair = Keypair::from_ed25519_seed([7; 32]);
-//! let encoded = encode(&Local {
+//! let local = Local {
 //!     keypair: &keypair,
 //!     protocol_version: "ipfs/0.1.0",
 //!     agent_version: "example/1.0.0",
@@ -31,7 +31,8 @@
 //!     listen_addrs: vec!["/ip4/198.51.100.7/tcp/4001".parse()?],
 //!     remote_addr: "/ip4/192.0.2.9/tcp/50123".parse()?,
 //!     record_seq: Some(1),
-//! });
+//! };
+//! let encoded = encode(&local, &mut Records::default());
 //!
 //! // At the other end, which sees the sender at 198.51.100.7:
 //! let mut receiver = Receiver::new(keypair.peer_id(), &"/ip4/198.51.100.7/tcp/4001".parse()?);
@@ -60,7 +61,7 @@ use std::time::Duration;
 
 pub use filter::Reach;
 pub use info::{Info, KeyStatus, Skipped};
-pub use local::{Encoded, Local, encode};
+pub use local::{Encoded, Local, Records, encode};
 pub use receiver::{ReceiveError, Receiver};
 
 /// The protocol on which the opener asks and the listener answers.

@@ -26,9 +26,56 @@ pub struct Local<'a> {
     /// The peer's socket address. It decides which addresses are told, and is told to the peer as what
     /// we observed.
     pub remote_addr: Multiaddr,
-    /// Attaches a signed record with this sequence number, which never falls and grows when the
-    /// addresses change. The record holds the same addresses as the message.
+    /// Attaches a signed record with the same addresses as the message. A new one gets this sequence number,
+    /// which never falls and grows when the addresses change; the Unix time in nanoseconds is one.
     pub record_seq: Option<u64>,
+}
+
+/// Signed records that are kept while the addresses stay the same: a signature costs as much as a fifth of a handshake.
+///
+/// What peers are told differs by where they are, so there are a few.
+#[derive(Debug, Clone, Default)]
+pub struct Records {
+    /// The addresses that all records are about.
+    listen_addrs: Vec<Multiaddr>,
+    seq: Option<u64>,
+    sealed: Vec<(Vec<Multiaddr>, Bytes)>,
+}
+
+/// Records that are kept: for loopback, private and public peers, and one for a message that was cut.
+const MAX_RECORDS: usize = 4;
+
+impl Records {
+    /// Forgets the records when the addresses have changed.
+    fn follow(&mut self, listen_addrs: &[Multiaddr], seq: u64) {
+        let grown = match self.seq {
+            None => seq,
+            // A clock that was set back must not make the newer record look older.
+            Some(last) if self.listen_addrs != listen_addrs => seq.max(last.saturating_add(1)),
+            Some(_) => return,
+        };
+        self.listen_addrs = listen_addrs.to_vec();
+        self.sealed.clear();
+        self.seq = Some(grown);
+    }
+
+    /// The record that holds `addrs`.
+    fn sealed(&mut self, keypair: &Keypair, addrs: &[Multiaddr]) -> Bytes {
+        if let Some((_, record)) = self.sealed.iter().find(|(of, _)| of == addrs) {
+            return record.clone();
+        }
+        let record = PeerRecord {
+            peer_id: keypair.peer_id(),
+            seq: self.seq.unwrap_or_default(),
+            addresses: addrs.to_vec(),
+        };
+        let record = Bytes::from(record.seal(keypair).to_protobuf());
+        if self.sealed.len() == MAX_RECORDS {
+            self.sealed.remove(0);
+        }
+        self.sealed.push((addrs.to_vec(), record.clone()));
+        record
+    }
 }
 
 /// An encoded message, and what did not fit into it.
@@ -46,16 +93,20 @@ pub struct Encoded {
 ///
 /// At most [`MAX_SENT`] bytes. Key, versions and observed address come first, then protocols, then the
 /// addresses with what room is left, in the order public, private, loopback, and within each TCP first.
-/// Loopback addresses are told to loopback peers only, unspecified ones to nobody.
+/// Loopback addresses are told to loopback peers only, unspecified ones to nobody. A signed record comes from
+/// `records`, which one node keeps for all its peers, or is added to them.
 #[must_use]
-pub fn encode(local: &Local<'_>) -> Encoded {
+pub fn encode(local: &Local<'_>, records: &mut Records) -> Encoded {
     let own = local.keypair.peer_id();
     let protocols: Vec<&str> = local.protocols.iter().copied().filter(|id| is_sendable(id)).collect();
     let (protocol_count, base) =
         largest_fitting(protocols.len().min(MAX_PROTOCOLS), |count| message(local, &protocols[..count]));
     let addrs = filter::to_send(&local.listen_addrs, own, &local.remote_addr);
+    if let Some(seq) = local.record_seq {
+        records.follow(&local.listen_addrs, seq);
+    }
     let (address_count, message) =
-        largest_fitting(addrs.len(), |count| with_addresses(&base, local, &addrs[..count]));
+        largest_fitting(addrs.len(), |count| with_addresses(&base, local, &addrs[..count], records));
 
     let mut bytes = BytesMut::with_capacity(framed_len(&message));
     encode_frame(&message.encode_to_vec(), &mut bytes);
@@ -83,11 +134,14 @@ fn message(local: &Local<'_>, protocols: &[&str]) -> Identify {
     }
 }
 
-fn with_addresses(base: &Identify, local: &Local<'_>, addrs: &[Multiaddr]) -> Identify {
-    let record = local.record_seq.filter(|_| !addrs.is_empty()).map(|seq| {
-        let record = PeerRecord { peer_id: local.keypair.peer_id(), seq, addresses: addrs.to_vec() };
-        Bytes::from(record.seal(local.keypair).to_protobuf())
-    });
+fn with_addresses(
+    base: &Identify,
+    local: &Local<'_>,
+    addrs: &[Multiaddr],
+    records: &mut Records,
+) -> Identify {
+    let wanted = local.record_seq.is_some() && !addrs.is_empty();
+    let record = wanted.then(|| records.sealed(local.keypair, addrs));
     Identify {
         listen_addrs: addrs.iter().map(|addr| Bytes::from(addr.to_vec())).collect(),
         signed_peer_record: record,
@@ -98,7 +152,7 @@ fn with_addresses(base: &Identify, local: &Local<'_>, addrs: &[Multiaddr]) -> Id
 /// The longest message of at most `available` items that fits, with its number of items.
 ///
 /// The one without items always fits: each of its parts is bounded.
-fn largest_fitting(available: usize, build: impl Fn(usize) -> Identify) -> (usize, Identify) {
+fn largest_fitting(available: usize, mut build: impl FnMut(usize) -> Identify) -> (usize, Identify) {
     let all = build(available);
     if framed_len(&all) <= MAX_SENT {
         return (available, all);

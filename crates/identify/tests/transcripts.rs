@@ -2,8 +2,8 @@
 #![allow(clippy::too_many_lines, reason = "transcripts")]
 
 use bowline_identify::{
-    Info, KeyStatus, Local, MAX_ADDRESSES, MAX_MESSAGE, MAX_PROTOCOLS, MAX_SENT, MAX_TOTAL, MAX_VERSION_LEN,
-    ReceiveError, Receiver, Skipped, encode,
+    Encoded, Info, KeyStatus, Local, MAX_ADDRESSES, MAX_MESSAGE, MAX_PROTOCOLS, MAX_SENT, MAX_TOTAL,
+    MAX_VERSION_LEN, ReceiveError, Receiver, Records, Skipped,
 };
 use bowline_identity::{Keypair, Multiaddr, PeerId, PeerRecord, address};
 use bowline_wire::{FrameError, encode_frame, varint};
@@ -83,6 +83,25 @@ fn texts(addrs: &[Multiaddr]) -> Vec<String> {
 }
 
 // ── sending ──────────────────────────────────────────────────────────────────────────────────────
+
+fn encode(local: &Local<'_>) -> Encoded {
+    bowline_identify::encode(local, &mut Records::default())
+}
+
+/// A record that is signed anew for every peer would cost each connection a signature.
+#[test]
+fn a_record_is_signed_once_until_the_addresses_change() {
+    let (keypair, mut records) = (keypair(), Records::default());
+    let mut told = |seq, addr: &str| {
+        let listen_addrs = vec![addr.parse().unwrap()];
+        let local = Local { listen_addrs, record_seq: Some(seq), ..local(&keypair, PUBLIC) };
+        let info = receive([bowline_identify::encode(&local, &mut records).bytes]).unwrap();
+        info.record.expect("a record").seq
+    };
+    let (here, there) = ("/ip4/198.51.100.7/tcp/4001", "/ip4/198.51.100.8/tcp/4001");
+    assert_eq!([told(10, here), told(11, here), told(12, there)], [10, 10, 12]);
+    assert_eq!(told(5, here), 13, "newer than the last, whatever the clock says");
+}
 
 #[test]
 fn what_is_encoded_is_read_back_with_a_certified_record() {

@@ -1,6 +1,6 @@
 //! The published vectors, read from `tests/vectors/identify.json`.
 
-use bowline_identify::{KeyStatus, Local, Receiver, encode};
+use bowline_identify::{KeyStatus, Local, Receiver, Records, encode};
 use bowline_identity::{Keypair, Multiaddr};
 use bowline_wire::encode_frame;
 use bytes::{Bytes, BytesMut};
@@ -58,15 +58,18 @@ fn the_full_message_encodes_to_the_same_bytes() {
     let keypair = keypair();
     let protocols = strings(&decoded["protocols"]);
     let addrs = strings(&decoded["listenAddrs"]);
-    let encoded = encode(&Local {
-        keypair: &keypair,
-        protocol_version: decoded["protocolVersion"].as_str().unwrap(),
-        agent_version: decoded["agentVersion"].as_str().unwrap(),
-        protocols: protocols.iter().map(String::as_str).collect(),
-        listen_addrs: addrs.iter().map(|addr| addr.parse().unwrap()).collect(),
-        remote_addr: decoded["observedAddr"].as_str().unwrap().parse().unwrap(),
-        record_seq: None,
-    });
+    let encoded = encode(
+        &Local {
+            keypair: &keypair,
+            protocol_version: decoded["protocolVersion"].as_str().unwrap(),
+            agent_version: decoded["agentVersion"].as_str().unwrap(),
+            protocols: protocols.iter().map(String::as_str).collect(),
+            listen_addrs: addrs.iter().map(|addr| addr.parse().unwrap()).collect(),
+            remote_addr: decoded["observedAddr"].as_str().unwrap().parse().unwrap(),
+            record_seq: None,
+        },
+        &mut Records::default(),
+    );
     assert_eq!(hex::encode(&encoded.bytes), vector["wire_hex"]);
 }
 

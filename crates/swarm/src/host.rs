@@ -147,6 +147,7 @@ impl Builder {
             addresses: AddressBook::default(),
             dials: Dials::default(),
             listen_addrs: watch::Sender::new(Vec::new()),
+            records: std::sync::Mutex::default(),
             events: broadcast::Sender::new(event::CAPACITY),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),

@@ -4,12 +4,13 @@ use std::{
     fmt,
     future::Future,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use bowline_connection::{Tap, UpgradeConfig};
+use bowline_identify::Records;
 use bowline_identity::{Keypair, Multiaddr, PeerId};
 use bowline_transport::Transport;
 use tokio::sync::{Semaphore, broadcast, watch};
@@ -37,6 +38,7 @@ pub(crate) struct Island {
     pub(crate) addresses: AddressBook,
     pub(crate) dials: Dials,
     pub(crate) listen_addrs: watch::Sender<Vec<Multiaddr>>,
+    pub(crate) records: Mutex<Records>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) tasks: TaskTracker,
     /// Set when listeners and services stop and nothing new begins.

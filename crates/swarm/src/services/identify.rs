@@ -1,6 +1,6 @@
 //! identify and identify/push on a host.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bowline_identify::{Info, Local, PROTOCOL, PUSH_PROTOCOL, Receiver, TIMEOUT, encode};
 use bowline_identity::Multiaddr;
@@ -151,7 +151,7 @@ async fn push(island: &Arc<Island>, entry: &Arc<Entry>) {
 /// What we tell the peer of `entry`.
 fn message(island: &Island, entry: &Entry) -> Bytes {
     let protocols = island.protocols.names();
-    let encoded = encode(&Local {
+    let local = Local {
         keypair: &island.keypair,
         protocol_version: &island.config.protocol_version,
         agent_version: &island.config.agent_version,
@@ -159,8 +159,8 @@ fn message(island: &Island, entry: &Entry) -> Bytes {
         listen_addrs: island.listen_addrs.borrow().clone(),
         remote_addr: entry.remote_addr.clone(),
         record_seq: Some(clock::unix_nanos()),
-    });
-    encoded.bytes
+    };
+    encode(&local, &mut island.records.lock().unwrap_or_else(PoisonError::into_inner)).bytes
 }
 
 fn entry_of(island: &Island, stream: &Stream) -> Option<Arc<Entry>> {
