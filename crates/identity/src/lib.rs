@@ -26,6 +26,7 @@
 //! Specification: libp2p/specs, `peer-ids/peer-ids.md`, RFC 0002 and RFC 0003.
 
 pub mod address;
+mod ed25519;
 pub mod entropy;
 mod envelope;
 mod generated {

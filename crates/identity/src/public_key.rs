@@ -7,7 +7,7 @@ use ed25519_dalek::VerifyingKey;
 use prost::Message;
 
 use crate::{
-    PeerId,
+    PeerId, ed25519,
     generated::keys::{KeyType as WireType, PublicKey as WireKey},
 };
 
@@ -192,11 +192,7 @@ impl PublicKey {
     /// [`SignatureError`] when it did not, and when the signature is malformed.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         match &self.inner {
-            Inner::Ed25519(key) => {
-                let signature =
-                    ed25519_dalek::Signature::from_slice(signature).map_err(|_| SignatureError)?;
-                key.verify_strict(message, &signature).map_err(|_| SignatureError)
-            }
+            Inner::Ed25519(key) => ed25519::verify(key, message, signature),
             #[cfg(feature = "secp256k1")]
             Inner::Secp256k1(key) => {
                 use k256::ecdsa::{Signature, signature::Verifier};

@@ -8,8 +8,19 @@ use snow::{
     resolvers::CryptoResolver,
     types::{Cipher, Dh, Hash, Random},
 };
-use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
+
+#[cfg(feature = "aws-lc")]
+#[path = "crypto/aws_lc.rs"]
+mod x25519;
+#[cfg(not(feature = "aws-lc"))]
+#[path = "crypto/dalek.rs"]
+mod x25519;
+
+pub(crate) use x25519::KeyPair;
+
+/// Bytes of a Curve25519 key, secret or public.
+pub(crate) const KEY_LEN: usize = 32;
 
 /// Expands a seed into independent ones, by counting.
 #[must_use]
@@ -33,32 +44,6 @@ pub(crate) fn nonce(counter: u64) -> Nonce {
 pub(crate) fn key(bytes: &[u8; 32]) -> LessSafeKey {
     let key = UnboundKey::new(&CHACHA20_POLY1305, bytes).expect("a ChaCha20 key has 32 bytes");
     LessSafeKey::new(key)
-}
-
-/// Bytes of a Curve25519 key, secret or public.
-pub(crate) const KEY_LEN: usize = 32;
-
-/// A secret key of the curve with its public half, which costs a multiplication to find.
-#[derive(Clone)]
-pub(crate) struct KeyPair {
-    secret: StaticSecret,
-    public: PublicKey,
-}
-
-impl KeyPair {
-    pub(crate) fn new(secret: [u8; KEY_LEN]) -> Self {
-        let secret = StaticSecret::from(secret);
-        let public = PublicKey::from(&secret);
-        Self { secret, public }
-    }
-
-    pub(crate) fn secret(&self) -> &[u8; KEY_LEN] {
-        self.secret.as_bytes()
-    }
-
-    pub(crate) fn public(&self) -> &[u8; KEY_LEN] {
-        self.public.as_bytes()
-    }
 }
 
 /// Gives snow its primitives; randomness comes from a seed.
@@ -152,13 +137,10 @@ impl Dh for X25519 {
     }
 
     fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), Error> {
-        let public: [u8; 32] = public.get(..32).and_then(|bytes| bytes.try_into().ok()).ok_or(Error::Dh)?;
-        let shared = self.pair.secret.diffie_hellman(&PublicKey::from(public));
+        let public = public.first_chunk().ok_or(Error::Dh)?;
         // spec: noise/low-order-point — such a key would make the secret independent of ours.
-        if !shared.was_contributory() {
-            return Err(Error::Dh);
-        }
-        out.get_mut(..32).ok_or(Error::Dh)?.copy_from_slice(shared.as_bytes());
+        let shared = self.pair.agree(public).ok_or(Error::Dh)?;
+        out.first_chunk_mut::<KEY_LEN>().ok_or(Error::Dh)?.copy_from_slice(&*shared);
         Ok(())
     }
 }
