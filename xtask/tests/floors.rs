@@ -14,7 +14,7 @@ use serde::Deserialize;
 const RUNTIME_FLOOR: u32 = 4;
 
 /// Packages of the workspace that stand beside the building.
-const TOOLS: [&str; 1] = ["xtask"];
+const TOOLS: [&str; 2] = ["bowline-benches", "xtask"];
 
 /// Tests of any crate may use it: it exists for them.
 const TEST_SUPPORT: &str = "bowline-sim";

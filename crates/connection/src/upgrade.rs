@@ -81,6 +81,8 @@ pub struct Upgrade {
     /// `None` when it lies further ahead than the clock can tell.
     deadline: Option<Instant>,
     timeout: Duration,
+    /// When we last had something to send: what answers it tells the round-trip time.
+    sent_at: Instant,
     observation: Observation,
 }
 
@@ -134,7 +136,15 @@ impl Upgrade {
     fn new(now: Instant, config: &UpgradeConfig, phase: Phase, outgoing: Outgoing) -> Self {
         let deadline = now.checked_add(config.timeout);
         let observation = Observation::new(now);
-        Self { phase, outgoing, yamux: config.yamux.clone(), deadline, timeout: config.timeout, observation }
+        Self {
+            phase,
+            outgoing,
+            yamux: config.yamux.clone(),
+            deadline,
+            timeout: config.timeout,
+            sent_at: now,
+            observation,
+        }
     }
 
     /// Observes the upgrade.
@@ -185,6 +195,9 @@ impl Upgrade {
                 }
             }
         };
+        if !self.outgoing.is_empty() {
+            self.sent_at = now;
+        }
         self.observation.left(input);
         result
     }
@@ -309,10 +322,18 @@ impl Upgrade {
             }
             Some(PendingMuxer::new(dialer))
         };
-        let session = yamux::Session::new(now, role, self.yamux.clone());
+        let session = self.new_session(now, role);
         let upgraded = Upgraded { peer, session, sealer, opener, pending_muxer, inlined };
         self.phase = Phase::Upgraded(Box::new(upgraded));
         Ok(())
+    }
+
+    /// A session that knows the path from the handshake: its windows grow from the first burst on, and its first ping
+    /// may wait behind that burst without harm.
+    fn new_session(&self, now: Instant, role: yamux::Role) -> yamux::Session {
+        let mut session = yamux::Session::new(now, role, self.yamux.clone());
+        session.record_round_trip(now, now.saturating_duration_since(self.sent_at));
+        session
     }
 
     fn step_muxer(&mut self, now: Instant, input: &mut BytesMut) -> Result<bool, UpgradeError> {
@@ -340,7 +361,7 @@ impl Upgrade {
             return Ok(());
         };
         let Muxing { peer, sealer, opener, plaintext, .. } = *muxing;
-        let mut session = yamux::Session::new(now, yamux::Role::Server, self.yamux.clone());
+        let mut session = self.new_session(now, yamux::Role::Server);
         // spec: mss/no-byte-loss-after-select — frames may have come in the record of the proposal.
         session.handle_input(now, plaintext.freeze()).map_err(UpgradeError::Session)?;
         let upgraded = Upgraded { peer, session, sealer, opener, pending_muxer: None, inlined: false };

@@ -12,9 +12,10 @@
 //!   read cannot be owed more than a window.
 //! * **Growth is judged per epoch**, half a target read. Over a path with the round-trip time `RTT` a stream
 //!   that its window holds back reads half a window every `RTT / 2`; a window of four times what the path
-//!   holds is read by halves in `2 RTT`. So an epoch shorter than `2 RTT` doubles the target, and one shorter
-//!   than `5/4 RTT` quadruples it while at least half of the budget is free, which brings a cold stream to
-//!   16 MiB in three round trips.
+//!   holds is read by halves in `2 RTT`. So an epoch shorter than `2 RTT` doubles the target. While at least half
+//!   of the budget is free, one shorter than `5/4 RTT` quadruples it, and one shorter than `RTT / 4` multiplies it
+//!   by 16: the burst shows a path that holds more than two windows, and 16 are at most eight times what it
+//!   holds. That brings a cold stream to 16 MiB in two round trips.
 //! * **The round-trip time is the smallest of a minute** (`rtt.rs`), so that pings that wait behind our own bulk do not
 //!   blow windows up; and a slow reader never grows, since only reading counts.
 //! * **Growth is taken from the connection's budget before it is announced**, and returned when the stream
@@ -192,8 +193,11 @@ impl ReceiveWindow {
             return;
         }
         self.last_fast = now;
-        let steep = took < round_trip * 5 / 4 && path.budget.is_half_free();
-        let _grown = (steep && self.grow(4, path)) || self.grow(2, path);
+        let ample = path.budget.is_half_free();
+        let steps =
+            [(ample && took < round_trip / 4, 16), (ample && took < round_trip * 5 / 4, 4), (true, 2)];
+        // The budget may have room for a smaller step only.
+        let _grown = steps.into_iter().any(|(fits, factor)| fits && self.grow(factor, path));
     }
 
     /// Multiplies the target, when the budget has what that takes.
@@ -303,15 +307,20 @@ mod tests {
     }
 
     #[test]
-    fn three_fast_epochs_reach_sixteen_mebibytes() {
-        let mut stream = Stream::new();
-        let targets: Vec<_> = (0..3)
-            .map(|_| {
+    fn two_bursts_or_three_fast_epochs_reach_sixteen_mebibytes() {
+        for (pause, expected) in [(Duration::ZERO, [4, 16, 16]), (RTT / 2, [1, 4, 16])] {
+            let mut stream = Stream::new();
+            let targets = [(); 3].map(|()| {
+                stream.idle(pause);
                 let _ = stream.read(stream.window.target() / 2);
                 stream.window.target() / MIB
-            })
-            .collect();
-        assert_eq!(targets, [1, 4, 16]);
+            });
+            assert_eq!(targets, expected);
+        }
+        let mut stream = Stream::new();
+        while stream.window.target() < 16 * MIB {
+            let _ = stream.read(stream.window.target() / 2);
+        }
         assert_eq!(stream.budget.taken(), u64::from(16 * MIB - 256 * KIB));
     }
 
@@ -359,7 +368,7 @@ mod tests {
     fn a_budget_too_small_for_the_steep_step_still_allows_the_next() {
         let mut stream = Stream { budget: Budget::new(u64::from(600 * KIB)), ..Stream::new() };
         let _ = stream.read(128 * KIB);
-        assert_eq!(stream.window.target(), 512 * KIB, "768 KiB more would have been a MiB");
+        assert_eq!(stream.window.target(), 512 * KIB, "neither 4 MiB nor one have room");
         assert_eq!(stream.budget.taken(), u64::from(256 * KIB));
     }
 

@@ -101,6 +101,11 @@ impl Pinger {
         }
     }
 
+    /// A round trip that no ping of ours measured.
+    pub(crate) fn record(&mut self, now: Instant, sample: Duration) {
+        self.round_trips.record(now, sample, false);
+    }
+
     pub(crate) fn deadline(&self) -> Instant {
         match &self.flight {
             Some(flight) if flight.watched => self.next.min(flight.since + self.timeout),

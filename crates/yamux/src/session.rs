@@ -141,6 +141,11 @@ impl Session {
         session
     }
 
+    /// Tells a round-trip time that was measured before the session began, as by a handshake over the same path.
+    pub fn record_round_trip(&mut self, now: Instant, sample: Duration) {
+        self.pinger.record(now, sample);
+    }
+
     /// Lets time pass: pings, the end of a peer that fell silent, detached streams without progress. Early or
     /// repeated calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {

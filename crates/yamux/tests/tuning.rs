@@ -13,12 +13,13 @@ const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn sixteen_mebibytes_arrive_within_half_a_second_over_a_cold_path_of_100_ms() {
+fn sixteen_mebibytes_arrive_within_three_round_trips_over_a_cold_path_of_100_ms() {
     let mut path = Path::new(100 * MS, None, Config::default());
     path.send(16 * MIB);
     assert_eq!(path.run_until_received(16 * MIB, 10 * SECOND), Outcome::Done);
     let took = path.pair.clock.elapsed();
-    assert!(took <= 500 * MS, "{took:?}");
+    // Half a round trip to arrive, one for each of two grants, and some scheduling of credit between.
+    assert!(took <= 300 * MS, "{took:?}");
 }
 
 #[test]
@@ -84,27 +85,39 @@ fn a_queue_of_our_own_making_does_not_push_the_window_to_its_limit() {
 #[test]
 fn a_slow_link_ends_at_a_small_multiple_of_what_it_holds() {
     // 10 Mbit/s over 100 ms holds 125 kB. Cold, with a kernel that takes 128 KiB ahead of the wire.
-    let mut path = Path::new(100 * MS, None, Config::default());
+    let mut path = Path::new(100 * MS, Some(1_250_000), Config::default());
     path.pair.left.wire = Some(1_250_000);
     path.send(1_000 * MIB);
     for _ in 0..12 {
         path.run_for(10 * SECOND);
-        assert!(path.window() <= 8 * 125_000, "{}", path.window());
+        assert!(path.window() <= 9 * 125_000, "{}", path.window());
     }
     let stats = path.pair.right.session.stats();
     assert!(stats.bytes_in > 120 * 1_200_000, "and it fills the link: {}", stats.bytes_in);
 }
 
 #[test]
+fn a_burst_that_the_path_cannot_keep_up_costs_window_for_half_a_minute() {
+    // A shaper that lets the first 128 KiB through at once, and then 10 Mbit/s.
+    let mut path = Path::new(100 * MS, None, Config::default());
+    path.pair.left.wire = Some(1_250_000);
+    path.send(1_000 * MIB);
+    path.run_for(SECOND);
+    assert_eq!(path.window(), 4 << 20, "the burst looked like a fast path");
+    path.run_for(30 * SECOND);
+    assert!(path.window() <= 9 * 125_000, "{}", path.window());
+}
+
+#[test]
 fn a_slow_link_that_queues_without_limit_does_not_reach_the_largest_window() {
-    for (idle, multiple) in [(SECOND, 9), (Duration::ZERO, 17)] {
-        // Cold, the only pong that tells the length of the path stands behind an initial window of bulk.
+    for idle in [SECOND, Duration::ZERO] {
+        // Cold, all pongs stand behind bulk; the handshake has told the length of the path.
         let mut path = Path::new(100 * MS, Some(1_250_000), Config::default());
         path.run_for(idle);
         path.send(1_000 * MIB);
         for _ in 0..12 {
             path.run_for(10 * SECOND);
-            assert!(path.window() <= multiple * 125_000, "{idle:?}: {}", path.window());
+            assert!(path.window() <= 9 * 125_000, "{idle:?}: {}", path.window());
         }
     }
 }
@@ -190,4 +203,21 @@ fn all_streams_together_stay_within_the_budget() {
         assert!(path.pair.right.session.stats().grown_bytes <= 4 << 20);
     }
     assert_eq!(path.run_until_received(64 * MIB, 30 * SECOND), Outcome::Done);
+}
+
+#[test]
+fn many_short_streams_share_the_budget_and_give_it_back() {
+    let mut path = Path::new(100 * MS, None, Config::default());
+    for _ in 0..200 {
+        // Each is a burst that makes its window grow, as long as there is budget.
+        path.send(200 * KIB);
+    }
+    while path.pair.right.received < 200 * 200 * KIB && path.pair.step() {
+        assert!(path.pair.right.session.stats().grown_bytes <= 32 << 20);
+    }
+    assert!(path.pair.right.session.stats().grown_bytes > 0, "bursts do grow");
+    assert!(path.pair.right.received_on.values().all(|bytes| *bytes == 200 * KIB), "and none starves");
+    path.pair.left.finish();
+    path.run_for(SECOND);
+    assert_eq!(path.pair.right.session.stats().grown_bytes, 0);
 }

@@ -45,9 +45,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    fn new(now: Instant, role: Role, config: Config) -> Self {
+    fn new(now: Instant, role: Role, config: Config, round_trip: Duration) -> Self {
+        let mut session = Session::new(now, role, config);
+        session.record_round_trip(now, round_trip);
         Self {
-            session: Session::new(now, role, config),
+            session,
             reader: Reader::Greedy,
             sources: Vec::new(),
             streams: BTreeSet::new(),
@@ -170,11 +172,12 @@ pub(crate) struct Path {
 }
 
 impl Path {
+    /// Two ends that know the path's length from their handshake.
     pub(crate) fn new(round_trip: Duration, bandwidth: Option<u64>, config: Config) -> Self {
         let clock = Clock::new();
         let link = LinkConfig { latency: round_trip / 2, bandwidth, ..LinkConfig::default() };
-        let left = Peer::new(clock.now(), Role::Client, config.clone());
-        let right = Peer::new(clock.now(), Role::Server, config);
+        let left = Peer::new(clock.now(), Role::Client, config.clone(), round_trip);
+        let right = Peer::new(clock.now(), Role::Server, config, round_trip);
         Self { pair: Pair::new(clock, left, right, link, 1) }
     }
 
@@ -212,6 +215,14 @@ impl Path {
             self.pair.step();
         }
         self.pair.clock.advance_to(end);
+    }
+
+    /// The largest window that the receiver gives on any stream.
+    #[allow(dead_code, reason = "the table's")]
+    pub(crate) fn largest_window(&self) -> u32 {
+        let right = &self.pair.right;
+        let windows = right.streams.iter().filter_map(|id| right.session.stream_stats(*id));
+        windows.map(|stats| stats.receive_window).max().unwrap_or_default()
     }
 
     /// The window that the receiver gives on the first stream.
