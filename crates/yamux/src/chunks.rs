@@ -4,6 +4,8 @@ use std::{collections::VecDeque, fmt, mem};
 
 use bytes::{Bytes, BytesMut};
 
+use crate::limits::MAX_STREAM_QUEUE;
+
 /// Where small slices are collected, in bytes, before a new collection starts.
 const TAIL_CAPACITY: usize = 16 * 1024;
 
@@ -54,7 +56,7 @@ impl Chunks {
             if self.tail.len() + bytes.len() > TAIL_CAPACITY {
                 self.seal_tail();
             }
-            self.append(&bytes);
+            self.append(&bytes, TAIL_CAPACITY);
             return;
         }
         self.len += bytes.len();
@@ -67,14 +69,16 @@ impl Chunks {
         if self.tail.capacity() == 0 {
             mem::swap(&mut self.tail, &mut spare.0);
         }
-        self.append(bytes);
+        self.append(bytes, MAX_STREAM_QUEUE);
     }
 
-    fn append(&mut self, bytes: &[u8]) {
+    fn append(&mut self, bytes: &[u8], capacity: usize) {
         self.len += bytes.len();
-        if self.tail.capacity() - self.tail.len() < bytes.len() {
+        let len = self.tail.len();
+        if self.tail.capacity() - len < bytes.len() {
             // Growth by four: few moves for many small writes, and little waste for one.
-            self.tail.reserve_exact(bytes.len().max(3 * self.tail.len()));
+            let more = (3 * len).min(capacity.saturating_sub(len));
+            self.tail.reserve_exact(bytes.len().max(more));
         }
         self.tail.extend(bytes);
     }
@@ -122,7 +126,12 @@ impl Chunks {
 
     fn seal_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.slices.push_back(Vec::from(mem::take(&mut self.tail)).into());
+            let mut tail = Vec::from(mem::take(&mut self.tail));
+            // What grew for more than came must not be kept for it.
+            if tail.capacity() - tail.len() > tail.len() / 8 {
+                tail.shrink_to_fit();
+            }
+            self.slices.push_back(tail.into());
         }
     }
 }

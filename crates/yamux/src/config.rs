@@ -20,9 +20,9 @@ pub struct Config {
     /// Bytes of window that all streams of the connection may hold beyond the 256 KiB that each has by the
     /// specification. Growth is taken from here before it is announced. Default 32 MiB.
     pub growth_budget_bytes: u64,
-    /// Bytes received and not yet read, for all streams. Beyond it the stream with the most is reset. A slice
-    /// keeps the input that it was cut from, so a peer that mixes in frames for nobody can make them cost up to
-    /// eight times as much memory. Default 32 MiB.
+    /// Bytes received and not yet read, for all streams. Beyond it the stream with the most is reset. Up to
+    /// [`MAX_SHARED_UNREAD`](crate::limits::MAX_SHARED_UNREAD) of them may keep the inputs that they were cut from;
+    /// see [Memory](crate#memory). Default 32 MiB.
     pub max_unread_bytes: usize,
     /// Between pings, which measure the round-trip time and keep the connection alive. The first goes out at
     /// once. Default 30 s.

@@ -49,6 +49,22 @@
 //! metered. Whoever breaks a rule of the protocol ends the session, with a [`SessionError`] that names the rule;
 //! whoever exceeds a limit loses the stream and keeps the session.
 //!
+//! # Memory
+//!
+//! What a session can be made to hold, whatever the peer does, with the defaults in brackets:
+//!
+//! ```text
+//!   unread payload         max_unread_bytes                                                   [32 MiB]
+//! + what its slices pin    MAX_SHARED_UNREAD / COPY_BELOW inputs of the transport's size      [32 MiB of 256 KiB reads]
+//! + send queues            MAX_SESSION_QUEUE, and MAX_STREAM_QUEUE for each writer who waits
+//!                          for credit                                                         [256 KiB + 64 KiB each]
+//! + control                64 pongs, 256 refusals, one update and one RST for each stream     [some KiB]
+//! + streams                max_inbound_streams + max_outbound_streams, about 300 B each       [1 MiB]
+//! ```
+//!
+//! Credit is part of the first line: a peer may send what it was given, and loses the stream with the most unread
+//! bytes when the sum exceeds the limit. `tests/memory.rs` reads the allocator while peers try.
+//!
 //! Specification: libp2p/specs, `yamux/README.md`; hashicorp/yamux, `spec.md`.
 
 mod chunks;

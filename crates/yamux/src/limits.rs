@@ -28,6 +28,10 @@ pub const MAX_SESSION_QUEUE: usize = 256 * 1024;
 /// Slices shorter than this are copied together, so that a crumb does not pin a large buffer; in bytes.
 pub const COPY_BELOW: usize = 4 * 1024;
 
+/// Unread bytes of a session that may be slices of what the transport read. Beyond, what arrives is copied: a slice
+/// keeps the whole read in memory, which is free while readers keep up and many times the payload when they do not.
+pub const MAX_SHARED_UNREAD: usize = 512 * 1024;
+
 /// Our streams that the peer has not acknowledged. Peers reset or ignore more.
 // spec: yamux/own-backlog
 pub const MAX_UNACKNOWLEDGED: usize = 256;

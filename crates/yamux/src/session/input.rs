@@ -8,7 +8,7 @@ use super::{Session, lifecycle::notify_readable};
 use crate::{
     CloseReason, Event, Flood, Party, SessionError, StreamId, code,
     frame::{Flags, HEADER_LEN, Header, Kind},
-    limits::{COPY_BELOW, QUANTUM},
+    limits::{COPY_BELOW, MAX_SHARED_UNREAD, QUANTUM},
     stream::{Handle, Receiving, Sending},
 };
 
@@ -301,6 +301,7 @@ impl Session {
             }
             return;
         }
+        let copy_below = if self.memory.unread < MAX_SHARED_UNREAD { copy_below } else { usize::MAX };
         self.memory.unread += piece.len();
         self.traffic.bytes_in += piece.len() as u64;
         stream.receive.chunks.push(piece, copy_below);
