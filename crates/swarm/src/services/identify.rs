@@ -27,9 +27,9 @@ fn service() -> OpenOptions {
 pub(crate) async fn ask(island: Arc<Island>, entry: Arc<Entry>) {
     let asked = timeout(TIMEOUT, ask_once(&island, &entry)).await;
     let result = asked.unwrap_or(Err(IdentifyError::TimedOut { after: TIMEOUT }));
-    match &result {
-        Ok(info) => learn(&island, &entry, info),
-        Err(error) => tracing::debug!(peer = %entry.peer, %error, "identify failed"),
+    let learned = result.as_ref().ok().cloned();
+    if let Err(error) = &result {
+        tracing::debug!(peer = %entry.peer, %error, "identify failed");
     }
     // A push that came first is newer than the answer.
     entry.identified.send_if_modified(|identified| {
@@ -39,6 +39,10 @@ pub(crate) async fn ask(island: Arc<Island>, entry: Arc<Entry>) {
         }
         fresh
     });
+    // Whoever hears of it finds it there.
+    if let Some(info) = learned {
+        learn(&island, &entry, &info);
+    }
 }
 
 async fn ask_once(island: &Arc<Island>, entry: &Arc<Entry>) -> Result<Arc<Info>, IdentifyError> {
@@ -88,8 +92,8 @@ pub(crate) async fn receive_push(island: Arc<Island>, mut stream: Stream) {
             // An ended peer needs no answer to a push.
             let _ended = stream.finish().await;
             let info = merged(&entry, &info);
+            entry.identified.send_replace(Some(Ok(Arc::clone(&info))));
             learn(&island, &entry, &info);
-            entry.identified.send_replace(Some(Ok(info)));
         }
         Ok(Err(error)) => tracing::debug!(peer = %entry.peer, %error, "a push was malformed"),
         Err(_) => tracing::debug!(peer = %entry.peer, "a push took too long"),
