@@ -1,5 +1,7 @@
 //! What the machine allows: the same jobs over bare TCP, and over TCP with sealed records and nothing else.
 
+#![allow(clippy::disallowed_methods, reason = "threads and the clock are what this program measures with")]
+
 use anyhow::{Result, bail};
 use bowline_benches::job::{Arguments, Job, Side};
 use clap::Parser;

@@ -82,7 +82,6 @@ fn transfer(mut socket: TcpStream, purpose: u8) -> io::Result<()> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a program's tasks end with it")]
 fn echo_in_task(socket: TcpStream) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     let mut socket = tokio::net::TcpStream::from_std(socket)?;

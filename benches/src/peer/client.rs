@@ -161,14 +161,15 @@ impl Warm {
     }
 
     async fn fair_requests(&self, plan: FairRequest) -> Result<Value> {
-        let mut bulk = JoinSet::new();
+        let (mut bulk, mut progress) = (JoinSet::new(), Vec::new());
         for _ in 0..plan.bulk {
             let (warm, moved) = (self.clone(), Arc::new(AtomicU64::new(0)));
             let (counted, way) = (Arc::clone(&moved), plan.direction);
             bulk.spawn(async move { warm.transfer(ENDLESS, 64 * 1024, way, Some(counted)).await });
-            while moved.load(Ordering::Relaxed) < plan.warm_bytes {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
+            progress.push(moved);
+        }
+        while progress.iter().any(|moved| moved.load(Ordering::Relaxed) < plan.warm_bytes) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         let mut seconds = Vec::with_capacity(plan.count);
         for _ in 0..plan.count {
