@@ -22,14 +22,14 @@ use tokio::{
     time::{Sleep, sleep_until},
 };
 
-use super::session::{SessionConnection, Transmit};
+use super::{
+    input::Input,
+    session::{SessionConnection, Transmit},
+};
 use crate::clock::now;
 
-/// Space for one read while a connection is quiet, in bytes: identify and pings fit.
-const SMALL_READ: usize = 4 * 1024;
-
-/// Space for one read while a connection is busy: four full records, in bytes.
-const LARGE_READ: usize = 256 * 1024;
+/// Room for a read of what a peer still sends during a farewell, in bytes.
+const DRAIN_READ: usize = 4 * 1024;
 
 /// Sealed bytes that wait for the socket before the session is asked for more: four full records.
 const MAX_UNSENT: usize = 4 * 65_537;
@@ -49,8 +49,7 @@ pub(crate) struct Driver {
     session: SessionConnection,
     /// The peer's agreement to the muxer, while it has still to come.
     pending_muxer: Option<PendingMuxer>,
-    input: BytesMut,
-    read_size: usize,
+    input: Input,
     unsent: BytesMut,
     plaintexts: Vec<Bytes>,
     phase: Phase,
@@ -99,8 +98,7 @@ impl Driver {
             opener: upgraded.opener,
             session: SessionConnection::new(upgraded.session),
             pending_muxer: upgraded.pending_muxer,
-            input,
-            read_size: SMALL_READ,
+            input: Input::new(input),
             unsent: BytesMut::new(),
             plaintexts: Vec::new(),
             phase: Phase::Running,
@@ -137,13 +135,10 @@ impl Driver {
 
     /// Reads once; says whether anything came.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
-        self.input.reserve(self.read_size);
-        let read = match pin!(self.socket.read_buf(&mut self.input)).poll(cx) {
+        self.input.reserve();
+        let read = match pin!(self.socket.read_buf(&mut self.input.bytes)).poll(cx) {
             Poll::Pending => {
-                // Most connections are idle most of the time, and then hold no buffer.
-                if self.input.is_empty() && self.read_size == SMALL_READ {
-                    self.input = BytesMut::new();
-                }
+                self.input.rest();
                 return Ok(false);
             }
             Poll::Ready(read) => read?,
@@ -154,18 +149,14 @@ impl Driver {
             return Err(SocketEnd(CloseReason::Lost { kind: io::ErrorKind::UnexpectedEof, message }));
         }
         self.active = true;
-        if read >= self.read_size {
-            self.read_size = (self.read_size * 8).min(LARGE_READ);
-        } else if read < self.read_size / 8 {
-            self.read_size = (self.read_size / 2).max(SMALL_READ);
-        }
+        self.input.adapt(read);
         Ok(true)
     }
 
     /// Opens every whole record of the input and feeds the session; says whether there was one.
     fn open_records(&mut self) -> Result<bool, SocketEnd> {
         let result = loop {
-            match self.opener.open(&mut self.input) {
+            match self.opener.open(&mut self.input.bytes) {
                 Ok(Some(plaintext)) => {
                     if let Some(tap) = &mut self.tap {
                         tap.observe(now(), Direction::Received, Layer::Record, &plaintext);
@@ -281,10 +272,7 @@ impl Driver {
     /// An idle connection holds no buffers.
     fn release_idle_buffers(&mut self) {
         if !self.active {
-            self.read_size = SMALL_READ;
-            if self.input.is_empty() {
-                self.input = BytesMut::new();
-            }
+            self.input.release();
             if self.unsent.is_empty() {
                 self.unsent = BytesMut::new();
             }
@@ -306,9 +294,9 @@ impl Driver {
     /// Reads and drops what the peer still sends; ready at its end.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            self.input.clear();
-            self.input.reserve(SMALL_READ);
-            match ready!(pin!(self.socket.read_buf(&mut self.input)).poll(cx)) {
+            self.input.bytes.clear();
+            self.input.bytes.reserve(DRAIN_READ);
+            match ready!(pin!(self.socket.read_buf(&mut self.input.bytes)).poll(cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
             }

@@ -7,6 +7,7 @@
 //! ```
 
 mod driver;
+mod input;
 mod session;
 
 pub(crate) use driver::Driver;
