@@ -16,7 +16,7 @@ use std::{
 use bowline_connection::{Direction, Layer, PendingMuxer, Tap, Upgraded};
 use bowline_noise::{MAX_PLAINTEXT, Opener, Sealer};
 use bowline_transport::{CloseReason, Socket};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWrite},
     time::{Sleep, sleep_until},
@@ -24,15 +24,13 @@ use tokio::{
 
 use super::{
     input::Input,
+    output::Output,
     session::{SessionConnection, Transmit},
 };
 use crate::clock::now;
 
 /// Room for a read of what a peer still sends during a farewell, in bytes.
 const DRAIN_READ: usize = 4 * 1024;
-
-/// Sealed bytes that wait for the socket before the session is asked for more: four full records.
-const MAX_UNSENT: usize = 4 * 65_537;
 
 /// Rounds of reading and writing in one turn before other tasks get theirs.
 const ROUNDS_PER_TURN: usize = 8;
@@ -50,7 +48,7 @@ pub(crate) struct Driver {
     /// The peer's agreement to the muxer, while it has still to come.
     pending_muxer: Option<PendingMuxer>,
     input: Input,
-    unsent: BytesMut,
+    output: Output,
     plaintexts: Vec<Bytes>,
     phase: Phase,
     /// The session's timer; armed for `deadline`.
@@ -99,7 +97,7 @@ impl Driver {
             session: SessionConnection::new(upgraded.session),
             pending_muxer: upgraded.pending_muxer,
             input: Input::new(input),
-            unsent: BytesMut::new(),
+            output: Output::default(),
             plaintexts: Vec::new(),
             phase: Phase::Running,
             timer: Box::pin(sleep_until(tokio::time::Instant::from_std(now()))),
@@ -203,12 +201,12 @@ impl Driver {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
         let sealed = self.seal_frames(cx)?;
         let mut wrote = false;
-        while !self.unsent.is_empty() {
-            match Pin::new(&mut self.socket).poll_write(cx, &self.unsent) {
+        while !self.output.is_empty() {
+            match Pin::new(&mut self.socket).poll_write(cx, self.output.waiting()) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
                 Poll::Ready(Ok(len)) => {
-                    self.unsent.advance(len);
+                    self.output.advance(len);
                     wrote = true;
                 }
                 Poll::Ready(Err(error)) => return Err(error.into()),
@@ -219,21 +217,21 @@ impl Driver {
 
     fn seal_frames(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
         let mut sealed = false;
-        while self.unsent.len() < MAX_UNSENT {
-            let start = self.sealer.begin(&mut self.unsent);
-            let empty = self.unsent.len();
-            match self.session.transmit(cx, &mut self.unsent, MAX_PLAINTEXT) {
+        while let Some(out) = self.output.room() {
+            let start = self.sealer.begin(out);
+            let empty = out.len();
+            match self.session.transmit(cx, out, MAX_PLAINTEXT) {
                 Transmit::Frames => {
                     if let Some(tap) = &mut self.tap {
-                        tap.observe(now(), Direction::Sent, Layer::Record, &self.unsent[empty..]);
+                        tap.observe(now(), Direction::Sent, Layer::Record, &out[empty..]);
                     }
                     self.sealer
-                        .finish(&mut self.unsent, start)
+                        .finish(out, start)
                         .map_err(|error| SocketEnd(CloseReason::Violation { rule: error.to_string() }))?;
                     sealed = true;
                 }
                 ended => {
-                    self.unsent.truncate(empty - bowline_noise::LENGTH_PREFIX);
+                    out.truncate(empty - bowline_noise::LENGTH_PREFIX);
                     if matches!((&ended, &self.phase), (Transmit::Ended, Phase::Running)) {
                         let reason = CloseReason::Local { code: 0 };
                         self.phase = Phase::Farewell { reason };
@@ -273,9 +271,7 @@ impl Driver {
     fn release_idle_buffers(&mut self) {
         if !self.active {
             self.input.release();
-            if self.unsent.is_empty() {
-                self.unsent = BytesMut::new();
-            }
+            self.output.release();
             self.plaintexts = Vec::new();
         }
         self.active = false;
@@ -284,7 +280,7 @@ impl Driver {
     /// Sends what is queued, then ends our direction of the socket.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketEnd>> {
         while self.poll_write(cx)? {}
-        if !self.unsent.is_empty() {
+        if !self.output.is_empty() {
             return Poll::Pending;
         }
         ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;

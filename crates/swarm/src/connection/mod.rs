@@ -8,6 +8,7 @@
 
 mod driver;
 mod input;
+mod output;
 mod session;
 
 pub(crate) use driver::Driver;
