@@ -9,7 +9,8 @@ use bytes::BytesMut;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 fn upgrade(criterion: &mut Criterion) {
-    let config = |seed| UpgradeConfig::new(Identity::new(&Keypair::from_ed25519_seed([seed; 32]), [seed; 32]));
+    let config =
+        |seed| UpgradeConfig::new(Identity::new(&Keypair::from_ed25519_seed([seed; 32]), [seed; 32]));
     let (dialing, listening) = (config(1), config(2));
     #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
     let now = Instant::now();

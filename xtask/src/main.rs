@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod compare;
 mod interop;
 mod process;
 mod programs;
@@ -46,6 +47,9 @@ enum Interop {
 enum Bench {
     /// Fetch one large file, Bowline to Bowline beside Kubo to Kubo.
     Get(bench::GetOptions),
+    /// Measure Bowline beside rust-libp2p, go-libp2p and what the machine allows.
+    #[command(disable_help_flag = true)]
+    Compare(compare::Options),
 }
 
 fn main() -> Result<()> {
@@ -56,6 +60,7 @@ fn main() -> Result<()> {
         Command::Interop(Interop::Kubo(options)) => interop::kubo::run(&root, options),
         Command::Interop(Interop::RustLibp2p(options)) => interop::rust_libp2p::run(&root, options),
         Command::Bench(Bench::Get(options)) => bench::get(&root, options),
+        Command::Bench(Bench::Compare(options)) => compare::run(&root, options),
     }
 }
 

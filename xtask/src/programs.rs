@@ -43,19 +43,26 @@ pub(crate) fn bowline(
     })
 }
 
-/// The rust-libp2p node of `interop/peers`, which is a workspace with a lock file of its own.
-pub(crate) fn rust_libp2p(root: &Path) -> Result<PathBuf> {
+/// The benchmark's runner, and Bowline's and the bare socket's side of it, into the workspace's target folder.
+pub(crate) fn benches(root: &Path) -> Result<()> {
+    let mut build = cargo();
+    build.current_dir(root).args(["build", "--release", "--package", "bowline-benches", "--bins"]);
+    process::run_visibly("building the benchmark", &mut build, BUILD_LIMIT)
+}
+
+/// A program of the rust-libp2p package in `interop/peers`, which is a workspace with a lock file of its own.
+pub(crate) fn rust_libp2p(root: &Path, binary: &str) -> Result<PathBuf> {
     let folder = root.join("interop/peers/rust-libp2p");
     let mut build = cargo();
     build.current_dir(&folder).args(["build", "--release", "--locked"]).env_remove("CARGO_TARGET_DIR");
     process::run_visibly("building the rust-libp2p peer", &mut build, BUILD_LIMIT)?;
-    Ok(folder.join("target/release/bowline-interop-rust-libp2p"))
+    Ok(folder.join("target/release").join(binary))
 }
 
 /// Kubo at the version that `interop/peers/kubo/go.mod` names, built once into a cache outside git.
 pub(crate) fn kubo(root: &Path) -> Result<PathBuf> {
     let module = root.join("interop/peers/kubo");
-    let version = kubo_version(&fs::read_to_string(module.join("go.mod"))?)?;
+    let version = required(&fs::read_to_string(module.join("go.mod"))?, "github.com/ipfs/kubo")?;
     let folder = root.join("interop/.cache").join(format!("kubo-{version}"));
     let program = folder.join("ipfs");
     if !program.exists() {
@@ -72,13 +79,26 @@ pub(crate) fn kubo(root: &Path) -> Result<PathBuf> {
     Ok(program)
 }
 
-fn kubo_version(go_mod: &str) -> Result<String> {
-    let version = go_mod
-        .lines()
-        .filter_map(|line| line.trim().trim_start_matches("require ").strip_prefix("github.com/ipfs/kubo v"))
-        .next()
-        .context("go.mod requires github.com/ipfs/kubo")?;
-    Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
+/// The go-libp2p side of the benchmark, into a cache outside git. Go itself knows when nothing has changed.
+pub(crate) fn go_libp2p(root: &Path) -> Result<PathBuf> {
+    let module = root.join("interop/peers/go-libp2p");
+    let version = required(&fs::read_to_string(module.join("go.mod"))?, "github.com/libp2p/go-libp2p")?;
+    let folder = root.join("interop/.cache").join(format!("go-libp2p-{version}"));
+    let program = folder.join("bowline-bench-go-libp2p");
+    fs::create_dir_all(&folder)?;
+    let mut build = Command::new("go");
+    build.current_dir(&module).args(["build", "-mod=readonly", "-trimpath", "-o"]).arg(&program).arg(".");
+    process::run_visibly("building the go-libp2p peer", &mut build, BUILD_LIMIT)?;
+    Ok(program)
+}
+
+/// The version of a module that a go.mod requires.
+fn required(go_mod: &str, module: &str) -> Result<String> {
+    let version = |line: &str| {
+        let rest = line.trim().trim_start_matches("require ").strip_prefix(module)?.strip_prefix(" v")?;
+        rest.split_whitespace().next().map(str::to_owned)
+    };
+    go_mod.lines().find_map(version).with_context(|| format!("go.mod requires {module}"))
 }
 
 /// Where this workspace builds to, also when the environment moves it.
@@ -106,15 +126,23 @@ fn cargo() -> Command {
 
 #[cfg(test)]
 mod tests {
-    use super::kubo_version;
+    use super::required;
+
+    const KUBO: &str = "github.com/ipfs/kubo";
 
     #[test]
     fn the_version_of_kubo_comes_from_its_go_mod() {
         let short = "module x\n\nrequire github.com/ipfs/kubo v0.43.0\n";
-        assert_eq!(kubo_version(short).unwrap(), "0.43.0");
+        assert_eq!(required(short, KUBO).unwrap(), "0.43.0");
         let long =
             "require (\n\tgithub.com/ipfs/boxo v0.42.1\n\tgithub.com/ipfs/kubo v0.43.0 // indirect\n)\n";
-        assert_eq!(kubo_version(long).unwrap(), "0.43.0");
-        assert!(kubo_version("module x\n").is_err());
+        assert_eq!(required(long, KUBO).unwrap(), "0.43.0");
+        assert!(required("module x\n", KUBO).is_err());
+    }
+
+    #[test]
+    fn a_module_whose_name_goes_on_is_another_one() {
+        let listed = "require (\n\tgithub.com/ipfs/kubo-x v1.0.0\n\tgithub.com/ipfs/kubo v0.43.0\n)\n";
+        assert_eq!(required(listed, KUBO).unwrap(), "0.43.0");
     }
 }

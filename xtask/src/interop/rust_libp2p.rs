@@ -57,7 +57,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 pub(crate) fn run(root: &Path, options: Options) -> Result<()> {
     process::catch_interrupts()?;
-    let peer = options.bin.map_or_else(|| programs::rust_libp2p(root), Ok)?;
+    let peer = options.bin.map_or_else(|| programs::rust_libp2p(root, "bowline-interop-rust-libp2p"), Ok)?;
     let ours = programs::bowline(root, options.bowline, options.example)?;
     let scratch = programs::scratch(root, "rust-libp2p-")?;
     let mut run = Run {
