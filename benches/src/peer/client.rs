@@ -14,7 +14,7 @@ use bowline_benches::{
     lines,
 };
 use bowline_identity::{Keypair, PeerId, address};
-use bowline_swarm::{Host, Stream};
+use bowline_swarm::{ConnectOptions, Host, Stream};
 use multiaddr::Multiaddr;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, task::JoinSet};
@@ -216,10 +216,11 @@ async fn connects(to: &Multiaddr, count: usize, parallel: usize) -> Result<Value
         let (to, next) = (to.clone(), Arc::clone(&next));
         running.spawn(async move {
             while next.fetch_add(1, Ordering::Relaxed) < count {
-                let connection = host.connect(&to).await?;
+                // A delaying proxy in between must not be passed by through what identify told.
+                let options = ConnectOptions { only_given: true, ..ConnectOptions::default() };
+                let connection = host.connect_with(&to, &options).await?;
                 request(host.open_stream(peer, ECHO).await?, 1).await?;
                 connection.close(0);
-                connection.closed().await;
             }
             Ok(0)
         });

@@ -70,6 +70,9 @@ pub struct ConnectOptions {
     pub timeout: Option<Duration>,
     /// Dial even when a connection to the peer is open.
     pub force_new: bool,
+    /// Dial the addresses that were given and no others that are known of the peer. A dial to the peer that is
+    /// running already is joined all the same.
+    pub only_given: bool,
 }
 
 /// The dials that are running, by peer.
@@ -157,7 +160,7 @@ pub(crate) async fn connect(island: &Arc<Island>, target: Target, options: &Conn
         }
     }
     let timeout = options.timeout.unwrap_or(island.config.dial_timeout);
-    let (outcome, attempts) = begin(island, target)?;
+    let (outcome, attempts) = begin(island, target, options)?;
     match tokio::time::timeout(timeout, island.closing.run_until_cancelled(outcome)).await {
         Ok(Some(outcome)) => outcome,
         Ok(None) => Err(DialError::Shutdown),
@@ -165,7 +168,11 @@ pub(crate) async fn connect(island: &Arc<Island>, target: Target, options: &Conn
     }
 }
 
-fn begin(island: &Arc<Island>, target: Target) -> Result<(BoxFuture<'static, Outcome>, Attempts), DialError> {
+fn begin(
+    island: &Arc<Island>,
+    target: Target,
+    options: &ConnectOptions,
+) -> Result<(BoxFuture<'static, Outcome>, Attempts), DialError> {
     let Some(peer) = target.peer else {
         // Without a peer id there is nobody to join; whoever answers is the peer.
         let attempts = Attempts::default();
@@ -174,7 +181,8 @@ fn begin(island: &Arc<Island>, target: Target) -> Result<(BoxFuture<'static, Out
         return Ok((plan.run().boxed(), attempts));
     };
     let mut addrs = target.addrs;
-    for known in island.addresses.of(peer) {
+    let known = if options.only_given { Vec::new() } else { island.addresses.of(peer) };
+    for known in known {
         if !addrs.iter().any(|addr| address::split_peer_id(addr).0 == known) {
             addrs.push(known);
         }

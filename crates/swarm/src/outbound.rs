@@ -82,7 +82,7 @@ async fn open_on_some_connection(
 ) -> Result<Stream, OpenError> {
     let mut failed = None;
     loop {
-        let connected = ConnectOptions { timeout: options.timeout, force_new: false };
+        let connected = ConnectOptions { timeout: options.timeout, ..ConnectOptions::default() };
         let Connection { entry } = dial::connect(island, Target::from(peer), &connected).await?;
         if failed == Some(entry.id) {
             let reason = entry.muxed.close_reason();

@@ -122,7 +122,7 @@ impl Connection {
         poll_fn(|cx| self.entry.muxed.poll_closed(cx)).await
     }
 
-    /// Why the connection ended, if it has.
+    /// Why the connection takes no more streams, if it does not: it has ended, or one side said that it will.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
         self.entry.muxed.close_reason()

@@ -141,3 +141,33 @@ async fn shutdown_lets_streams_end_and_frees_the_port() {
     assert!(again.is_ok(), "{again:?}");
     assert!(matches!(listener.connect(dialer.peer_id()).await, Err(DialError::Shutdown)));
 }
+
+#[tokio::test]
+async fn a_connection_that_was_closed_is_not_used_any_more() {
+    let (listener, dialer) = tcp_pair().await;
+    serve_echo(&listener);
+    for _ in 0..20 {
+        let connection = dialer.connect(listener.peer_id()).await.unwrap();
+        let mut stream = dialer.open_stream(listener.peer_id(), ECHO).await.unwrap();
+        assert_eq!(stream.connection_id(), connection.id());
+        stream.finish().await.unwrap();
+        assert_eq!(stream.read_to_end(1).await.unwrap(), []);
+        connection.close(0);
+        assert!(
+            connection.close_reason().is_some(),
+            "it is known at once, though the farewell takes a while"
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_the_given_addresses_are_dialed_when_that_is_asked_for() {
+    let (listener, dialer) = tcp_pair().await;
+    let dead = closed_port();
+    let options = ConnectOptions { only_given: true, ..ConnectOptions::default() };
+    let target = (listener.peer_id(), vec![dead.clone()]);
+    let failed = dialer.connect_with(target.clone(), &options).await.unwrap_err();
+    let DialError::All { attempts } = &failed else { panic!("{failed:?}") };
+    assert_eq!(attempts.iter().map(|attempt| &attempt.addr).collect::<Vec<_>>(), [&dead]);
+    dialer.connect(target).await.expect("an address that works is known");
+}

@@ -72,7 +72,7 @@ pub trait MuxedConnection: Send + Sync + fmt::Debug + 'static {
     /// Waits until the connection has ended.
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<CloseReason>;
 
-    /// Why the connection ended, if it has.
+    /// Why the connection takes no more streams, if it does not: it has ended, or one side said that it will.
     fn close_reason(&self) -> Option<CloseReason>;
 
     /// Numbers about the connection, as of now.

@@ -396,7 +396,10 @@ impl MuxedConnection for SessionConnection {
     }
 
     fn close_reason(&self) -> Option<CloseReason> {
-        self.lock().closed.clone()
+        let shared = self.lock();
+        let closing = || shared.closing.map(|code| CloseReason::Local { code });
+        let farewell = || shared.farewell.map(|code| CloseReason::Remote { code });
+        shared.closed.clone().or_else(closing).or_else(farewell)
     }
 
     fn stats(&self) -> ConnectionStats {
