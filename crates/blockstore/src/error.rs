@@ -57,7 +57,7 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
-    /// The data of one block does not match its multihash any more. Delete it and fetch it again.
+    /// The data of one block does not match its multihash any more. Storing it again mends it.
     #[error("block {} is damaged in {}", named(block), path.display())]
     CorruptBlock {
         /// The block.

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!   put_many   append records ── flush the pack ── tell the index (not flushed) ── return
+//!              what is held already is compared, and appended again where it is damaged
 //!   get        ask the index ── read the pack at that offset, no lock held
 //!   delete     append delete marks ── flush ── tell the index
 //!   open       read the packs from where the index was last flushed
@@ -67,6 +68,25 @@ struct Location {
     segment: u32,
     offset: u64,
     len: u32,
+}
+
+/// A block that is to be written.
+#[derive(Clone, Copy, Debug)]
+struct Missing<'a> {
+    block: &'a VerifiedBlock,
+    /// Where the index says that it is, and it is not.
+    damaged: Option<Location>,
+}
+
+impl Missing<'_> {
+    /// What the index is to learn of the new copy.
+    fn stored_at(&self, to: Location) -> Change {
+        let hash = *self.block.hash();
+        match self.damaged {
+            None => Change::Add(hash, to),
+            Some(from) => Change::Move { hash, from, to },
+        }
+    }
 }
 
 /// How often a reader looks again when the pack that it was sent to has just been compacted away.
@@ -174,19 +194,34 @@ impl PackStore {
         lock(&self.behind).clone().map_or(Ok(()), Err)
     }
 
-    /// The blocks of `blocks` that are not held, each once.
-    fn missing<'a>(&self, blocks: &'a [VerifiedBlock]) -> Result<Vec<&'a VerifiedBlock>, StoreError> {
+    /// The blocks of `blocks` that are not held intact, each once, with where their damaged data is.
+    fn missing<'a>(&self, blocks: &'a [VerifiedBlock]) -> Result<Vec<Missing<'a>>, StoreError> {
         let found = self.index.find_many(blocks.iter().map(VerifiedBlock::hash))?;
         let mut seen = BTreeSet::new();
-        let missing =
-            blocks.iter().zip(found).filter(|(block, found)| found.is_none() && seen.insert(block.hash()));
-        Ok(missing.map(|(block, _)| block).collect())
+        let each = blocks.iter().zip(found).filter(|(block, _)| seen.insert(block.hash()));
+        let missing = each.filter(|(block, found)| !found.is_some_and(|place| self.is_intact(block, place)));
+        Ok(missing.map(|(block, damaged)| Missing { block, damaged }).collect())
     }
 
-    fn read(&self, hash: &Multihash, location: Location) -> io::Result<Bytes> {
+    /// Whether the data at `location` is that of the block. Comparing needs no hashing, as the block is verified.
+    fn is_intact(&self, block: &VerifiedBlock, location: Location) -> bool {
+        let held = self.read_unverified(location);
+        let intact = held.is_ok_and(|held| held == *block.data());
+        if !intact {
+            warn_damaged(&self.log.segments.path(location.segment), block.hash());
+        }
+        intact
+    }
+
+    fn read_unverified(&self, location: Location) -> io::Result<Vec<u8>> {
         let file = self.log.segments.read(location.segment)?;
         let mut data = vec![0; location.len as usize];
         file.read_exact_at(&mut data, location.offset)?;
+        Ok(data)
+    }
+
+    fn read(&self, hash: &Multihash, location: Location) -> io::Result<Bytes> {
+        let data = self.read_unverified(location)?;
         if self.verify_reads && !record::matches(hash, &data) {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -231,6 +266,12 @@ impl BlockStore for PackStore {
         Ok(found.into_iter().map(|location| location.map(|location| location.len as usize)).collect())
     }
 
+    /// On return every block is held intact: blocks that are in the index are read and compared, and written anew
+    /// where they are damaged or cannot be read.
+    ///
+    /// Always comparing was chosen over remembering which blocks were found damaged: the damage is mostly met by one
+    /// process (`cat`, a server) and mended by another (`add`, `get`), which knows nothing of it. A block costs one
+    /// read and no hashing then, which is less than making it did; blocks that are new cost nothing more.
     fn put_many(&self, blocks: &[VerifiedBlock]) -> Result<PutReport, StoreError> {
         let _shared = self.shared()?;
         let missing = self.missing(blocks)?;
@@ -239,13 +280,12 @@ impl BlockStore for PackStore {
         }
         let records: Vec<Record<'_>> = missing
             .iter()
-            .map(|block| Record { kind: Kind::Block, hash: block.hash(), data: block.data() })
+            .map(|Missing { block, .. }| Record { kind: Kind::Block, hash: block.hash(), data: block.data() })
             .collect();
         let batch = self.log.append(&records)?;
         let checkpoint = batch.settle(self.durability)?;
         let places = missing.iter().zip(&batch.locations);
-        let changes: Vec<Change> =
-            places.map(|(block, location)| Change::Add(*block.hash(), *location)).collect();
+        let changes: Vec<Change> = places.map(|(missing, location)| missing.stored_at(*location)).collect();
         Ok(self.index.apply(&changes, checkpoint)?.added)
     }
 

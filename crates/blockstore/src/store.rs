@@ -46,9 +46,11 @@ pub trait BlockStore: Send + Sync + 'static {
         hashes.iter().map(|hash| self.size(hash)).collect()
     }
 
-    /// Stores blocks. Blocks that are held already cost nothing.
+    /// Stores blocks. Blocks that are held already take no more room.
     ///
-    /// On return every block is as durable as the store makes it; see the store for what that means.
+    /// A [`Repository`](crate::Repository) reads those that it holds and writes them anew where they are damaged on
+    /// the disk, so that storing a block again mends it. On return every block is as durable as the store makes it;
+    /// see the store for what that means.
     ///
     /// # Errors
     ///
@@ -118,7 +120,7 @@ pub trait BlockStore: Send + Sync + 'static {
 /// What a [`BlockStore::put_many`] added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PutReport {
-    /// Blocks that were not held before.
+    /// Blocks that were not held before. One that was written anew because it was damaged is none of them.
     pub new_blocks: usize,
     /// The bytes of data in those blocks.
     pub new_bytes: u64,

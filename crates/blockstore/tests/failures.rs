@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bowline_blockstore::{OpenOptions, Repository, StoreError};
+use bowline_blockstore::{OpenOptions, PutReport, Repository, StoreError, Usage};
 use common::{CHILD_FOLDER, block, child, list, open};
 
 fn refusal(folder: &Path) -> StoreError {
@@ -133,6 +133,59 @@ fn a_block_that_rots_on_the_disk_is_named_when_reads_are_verified() {
     assert_eq!(store.delete(rotten.hash()), Ok(true));
     store.put(&rotten).unwrap();
     assert_eq!(store.get(rotten.hash()), Ok(Some(rotten.into_data())));
+}
+
+/// Flips a bit of the one byte at `offset` of the first pack.
+fn damage(folder: &Path, offset: usize) {
+    let pack = folder.join("blocks/00000001.pack");
+    let mut bytes = fs::read(&pack).unwrap();
+    bytes[offset] ^= 1;
+    fs::write(&pack, bytes).unwrap();
+}
+
+#[test]
+fn a_block_that_is_damaged_is_mended_by_storing_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let block = block(1, 1);
+    open(folder.path()).blocks().put(&block).unwrap();
+    let pack_len = fs::metadata(folder.path().join("blocks/00000001.pack")).unwrap().len();
+    damage(folder.path(), usize::try_from(pack_len).unwrap() - 1);
+
+    let repository = open(folder.path());
+    let store = repository.blocks();
+    // It was held before, so it is not new.
+    assert_eq!(store.put(&block), Ok(PutReport::default()));
+    assert_eq!(store.get(block.hash()), Ok(Some(block.data().clone())));
+    assert_eq!(store.usage(), Ok(Usage { blocks: 1, bytes: 1 }));
+
+    // What is held intact is not written a second time.
+    let mended_len = fs::metadata(folder.path().join("blocks/00000001.pack")).unwrap().len();
+    store.put(&block).unwrap();
+    assert_eq!(fs::metadata(folder.path().join("blocks/00000001.pack")).unwrap().len(), mended_len);
+    drop((store, repository));
+
+    // The new copy is what is found after a crash, in a new index, and after the old copy was compacted away.
+    let crashed = tempfile::tempdir().unwrap();
+    common::copy_folder(folder.path(), crashed.path());
+    fs::remove_file(crashed.path().join("blocks/index.redb")).unwrap();
+    for folder in [folder.path(), crashed.path()] {
+        let store = open(folder).blocks();
+        assert_eq!(list(&*store), [(*block.hash(), 1)]);
+        store.compact().unwrap();
+        assert_eq!(list(&*store), [(*block.hash(), 1)]);
+    }
+}
+
+#[test]
+fn a_block_whose_pack_was_cut_short_is_mended_by_storing_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let block = block(1, 1000);
+    let store = open(folder.path()).blocks();
+    store.put(&block).unwrap();
+    let pack = folder.path().join("blocks/00000001.pack");
+    File::options().write(true).open(&pack).unwrap().set_len(600).unwrap();
+    store.put(&block).unwrap();
+    assert_eq!(store.get(block.hash()), Ok(Some(block.into_data())));
 }
 
 #[test]

@@ -41,7 +41,8 @@ pub(super) enum Change {
     Add(Multihash, Location),
     /// A block was found in a pack while catching up.
     Set(Multihash, Location),
-    /// A block was copied elsewhere; nothing happens unless it still is where it was copied from.
+    /// A block was copied elsewhere, or written anew because it was damaged; nothing happens unless it still is where
+    /// it was before.
     Move { hash: Multihash, from: Location, to: Location },
     /// A block is no longer held.
     Remove(Multihash),
