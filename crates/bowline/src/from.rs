@@ -3,7 +3,7 @@
 //! ```text
 //!  addr ── connect ── until closed ─┐        first connected: the work begins
 //!  addr ── connect ── until closed ─┼─ race ─┤ further ones join it; one that was late is asked what was missing
-//!  addr ── connect ── fails ────────┘        └ all gone: over at once
+//!  addr ── connect ── fails ────────┘        └ all gone: over as soon as a block is needed that did not come
 //! ```
 
 use std::{
@@ -17,7 +17,7 @@ use std::{
 
 use bowline_bitswap::Sources;
 use bowline_block::Cid;
-use bowline_exchange::files;
+use bowline_exchange::{Exchange, files};
 use bowline_identity::{Multiaddr, PeerId, address};
 use bowline_swarm::Host;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -25,8 +25,9 @@ use tokio::{sync::Notify, time::timeout};
 
 use crate::{GetError, Lost};
 
-/// How long work may take to use what had arrived when the last peer went away.
-const AFTERMATH: Duration = Duration::from_millis(500);
+/// How often it is asked, once the last peer is gone, whether the work lacks a block. What had arrived by then is
+/// hashed within a fraction of it.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The peers at some addresses, as they come and go.
 struct Peers<'a> {
@@ -94,13 +95,17 @@ impl<'a> Peers<'a> {
 }
 
 /// Does `work` with the peers at `from` as sources, and again with those that came later when a block was missing.
+///
+/// When all peers are gone, the work goes on with what had arrived, however long its disk or its reader takes, until
+/// it lacks a block: `lacks` says whether it waits for one.
 pub(crate) async fn with_peers<T, W: Future<Output = Result<T, files::GetError>>>(
-    host: &Host,
+    exchange: &Exchange,
     cid: Cid,
     from: Vec<Multiaddr>,
     work: impl Fn(Sources) -> W,
+    lacks: impl Fn() -> bool,
 ) -> Result<T, GetError> {
-    let peers = Peers::new(host, &from);
+    let peers = Peers::new(exchange.host(), &from);
     let work = async {
         let mut tried = 0;
         loop {
@@ -124,8 +129,15 @@ pub(crate) async fn with_peers<T, W: Future<Output = Result<T, files::GetError>>
     if peers.connected.load(Ordering::Relaxed) == 0 {
         return Err(GetError::NoPeers { cid, lost });
     }
-    match timeout(AFTERMATH, work).await {
-        Ok(done @ (Ok(_) | Err(files::GetError::Io { .. } | files::GetError::Store(_)))) => Ok(done?),
-        Ok(Err(_)) | Err(_) => Err(GetError::NoPeers { cid, lost }),
+    loop {
+        let arrived = || exchange.stats().fetcher.blocks;
+        let before = arrived();
+        match timeout(LOOK_EVERY, &mut work).await {
+            Ok(Err(files::GetError::Missing { .. } | files::GetError::TimedOut { .. })) => break,
+            Ok(done) => return Ok(done?),
+            Err(_) if lacks() && arrived() == before => break,
+            Err(_) => {}
+        }
     }
+    Err(GetError::NoPeers { cid, lost })
 }

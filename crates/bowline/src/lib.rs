@@ -44,6 +44,8 @@
 //! Features, all on by default: `dns` resolves names in addresses; `secp256k1`, `ecdsa` and `rsa` are the kinds of
 //! keys that peers may have besides Ed25519.
 
+mod asked;
+mod counted;
 mod error;
 mod from;
 mod node;
@@ -61,7 +63,7 @@ pub use blockstore::{BlockStore, MemoryStore, Repository};
 pub use error::{AddError, GetError, Lost, StartError};
 pub use exchange::{
     Exchange,
-    files::{Added, GetOptions, Got, OnProgress, Progress},
+    files::{Added, GetOptions, Got, Listed, OnProgress, Progress},
 };
 pub use identity::{Keypair, Multiaddr, PeerId};
 pub use node::{Builder, Node};

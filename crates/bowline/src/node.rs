@@ -2,8 +2,12 @@
 
 use std::{
     fmt,
+    ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -21,7 +25,7 @@ use bowline_swarm::{Config, Host, ShutdownReport};
 use bowline_unixfs::Profile;
 use tokio::{io::AsyncWrite, sync::Mutex};
 
-use crate::{AddError, GetError, StartError, from::with_peers};
+use crate::{AddError, GetError, StartError, asked::Asked, counted::Counted, from::with_peers};
 
 /// An IPFS peer: a host, Bitswap on it, and a store of blocks.
 ///
@@ -265,11 +269,12 @@ impl Node {
         let got = if from.is_empty() {
             files::get(&self.stored(), cid, path, options).await?
         } else {
+            let asked = Asked::new(Arc::clone(&self.store));
             let get = |sources| {
-                let source = Source::network(&self.exchange, sources, Some(Arc::clone(&self.store)));
+                let source = Source::network(&self.exchange, sources, Some(asked.clone()));
                 async move { files::get(&source, cid, path, options).await }
             };
-            with_peers(&self.host, cid, from, get).await?
+            with_peers(&self.exchange, cid, from, get, || asked.is_wanted(&self.exchange)).await?
         };
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         self.take_down(cid, name.unwrap_or_default()).await?;
@@ -297,19 +302,21 @@ impl Node {
         if from.is_empty() {
             return Ok(files::cat(&self.stored(), cid, None, out, options).await?);
         }
+        let is_held = AtomicBool::new(false);
         // One try follows the other, so nobody ever waits for the lock.
-        let out = Mutex::new(Counted { out, written: 0 });
+        let out = Mutex::new(Counted::new(out, &is_held));
         let cat = |sources| {
             let (source, out) = (Source::network(&self.exchange, sources, None), &out);
             async move {
                 let mut out = out.lock().await;
                 // What an earlier try wrote stands.
-                let rest = out.written..u64::MAX;
+                let rest = out.written()..u64::MAX;
                 files::cat(&source, cid, Some(rest), &mut *out, options).await
             }
         };
-        with_peers(&self.host, cid, from, cat).await?;
-        Ok(out.into_inner().written)
+        // Whenever it waits, it waits for its reader or for a block.
+        with_peers(&self.exchange, cid, from, cat, || !is_held.load(Ordering::Relaxed)).await?;
+        Ok(out.into_inner().written())
     }
 
     /// Lists the directory `cid`, from the peers at `from` or, without peers, from the store.
@@ -327,15 +334,57 @@ impl Node {
         from: impl IntoIterator<Item = Multiaddr>,
         options: &GetOptions,
     ) -> Result<Vec<Listed>, GetError> {
+        let mut entries = Vec::new();
+        let collect = |entry| {
+            entries.push(entry);
+            ControlFlow::Continue(())
+        };
+        self.list_each(cid, from, options, collect).await?;
+        Ok(entries)
+    }
+
+    /// Lists as [`list`](Self::list), and tells each entry as it comes, in order, until it is told to break off.
+    /// Memory is bounded, however many entries there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](Self::list). Entries that were told by then are right.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: nothing is left.
+    pub async fn list_each(
+        &self,
+        cid: Cid,
+        from: impl IntoIterator<Item = Multiaddr>,
+        options: &GetOptions,
+        on_entry: impl FnMut(Listed) -> ControlFlow<()>,
+    ) -> Result<(), GetError> {
         let from: Vec<_> = from.into_iter().collect();
         if from.is_empty() {
-            return Ok(files::list(&self.stored(), cid, options).await?);
+            return Ok(files::list_each(&self.stored(), cid, options, on_entry).await?);
         }
+        // One try follows the other, so nobody ever waits for the lock.
+        let told = Mutex::new((0_usize, on_entry));
         let list = |sources| {
-            let source = Source::network(&self.exchange, sources, None);
-            async move { files::list(&source, cid, options).await }
+            let (source, told) = (Source::network(&self.exchange, sources, None), &told);
+            async move {
+                let mut told = told.lock().await;
+                let (told, on_entry) = &mut *told;
+                let mut seen = 0;
+                let tell = |entry| {
+                    seen += 1;
+                    // What an earlier try told stands.
+                    if seen <= *told {
+                        return ControlFlow::Continue(());
+                    }
+                    *told = seen;
+                    on_entry(entry)
+                };
+                files::list_each(&source, cid, options, tell).await
+            }
         };
-        with_peers(&self.host, cid, from, list).await
+        with_peers(&self.exchange, cid, from, list, || true).await
     }
 
     /// Stops in good order: application streams get `grace` to end, and connections say farewell.
@@ -392,36 +441,4 @@ fn shortened(mut name: String) -> String {
 #[expect(clippy::disallowed_methods, reason = "roots carry the time of day, which nothing is decided by")]
 fn seconds_since_1970() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// Counts what was written.
-struct Counted<'a, W> {
-    out: &'a mut W,
-    written: u64,
-}
-
-impl<W: AsyncWrite + Unpin> AsyncWrite for Counted<'_, W> {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        bytes: &[u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        let wrote = std::task::ready!(std::pin::Pin::new(&mut *self.out).poll_write(cx, bytes))?;
-        self.written += wrote as u64;
-        std::task::Poll::Ready(Ok(wrote))
-    }
-
-    fn poll_flush(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut *self.out).poll_flush(cx)
-    }
-
-    fn poll_shutdown(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut *self.out).poll_shutdown(cx)
-    }
 }

@@ -144,18 +144,40 @@ fn stray(text: &str) -> Option<(usize, char)> {
 
 /// Reads an address.
 pub(crate) fn address(text: &str) -> Result<Multiaddr, Failure> {
-    text.parse().map_err(|error| {
-        let parts: Vec<_> = text.match_indices('/').map(|(at, _)| at).chain([text.len()]).collect();
-        // The longest beginning that is an address; what follows is wrong.
-        let good = parts.iter().rev().find(|end| **end > 0 && text[..**end].parse::<Multiaddr>().is_ok());
-        let place = match good {
-            Some(end) => format!("{:?} does not fit behind {:?} ({error})", &text[*end..], &text[..*end]),
-            None => format!("{error}"),
-        };
+    let refused = |place: String| {
         Failure::usage(format!("{text:?} is no address: {place}")).hint(
             "an address looks like /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW…; `bowline serve` prints its own",
         )
-    })
+    };
+    let addr: Multiaddr = text.parse().map_err(|error| refused(misfit(text, &error)))?;
+    if text.is_empty() {
+        return Err(refused("it is empty".to_owned()));
+    }
+    if !names_transport(&addr) {
+        return Err(refused("it names no transport to reach it by, such as /tcp/4001".to_owned()));
+    }
+    Ok(addr)
+}
+
+/// Whether more is named than hosts and peers. What `/dnsaddr` leads to is not known before it is looked up.
+fn names_transport(addr: &Multiaddr) -> bool {
+    const HOSTS_AND_PEERS: [&str; 8] = ["ip4", "ip6", "ip6zone", "dns", "dns4", "dns6", "p2p", "p2p-circuit"];
+    addr.protocol_stack().any(|protocol| !HOSTS_AND_PEERS.contains(&protocol))
+}
+
+/// Where and why a text is no address.
+fn misfit(text: &str, error: &impl std::fmt::Display) -> String {
+    let ends: Vec<_> = text.match_indices('/').map(|(at, _)| at).chain([text.len()]).collect();
+    // The longest beginning that is an address; what follows is wrong.
+    let good = ends.iter().rev().find(|end| **end > 0 && text[..**end].parse::<Multiaddr>().is_ok());
+    match (good, ends.as_slice()) {
+        (Some(end), _) => {
+            format!("{:?} does not fit behind {:?} ({error})", &text[*end..], &text[..*end])
+        }
+        // A name and what belongs to it.
+        (None, [0, _, end, ..] | [0, end]) => format!("{:?} is wrong ({error})", &text[..*end]),
+        (None, _) => format!("it does not begin with '/' ({error})"),
+    }
 }
 
 /// Reads addresses.

@@ -3,13 +3,15 @@
 use std::io;
 
 use bowline::{
-    AddError, GetError, Lost, StartError,
+    AddError, Cid, GetError, Lost, Multiaddr, StartError,
     blockstore::StoreError,
     exchange::files,
-    identity::key_file::KeyFileError,
+    identity::{address, key_file::KeyFileError},
     swarm::{
-        AddrError, DialError, IdentifyError, OpenError, PerfError, PingError, TransportError, UpgradeError,
+        AddrError, Attempt, DialError, IdentifyError, OpenError, PerfError, PingError, TransportError,
+        UpgradeError,
     },
+    unixfs::{Kind, ReadError},
 };
 
 pub(crate) const FAILED: u8 = 1;
@@ -76,7 +78,8 @@ impl From<StoreError> for Failure {
             StoreError::Full { .. } | StoreError::CapReached { .. } => {
                 "make room and run it again; what was stored by then is kept"
             }
-            StoreError::Corrupt { .. } | StoreError::CorruptBlock { .. } | StoreError::Unreadable { .. } => {
+            StoreError::CorruptBlock { .. } | StoreError::Unreadable { .. } => DAMAGED,
+            StoreError::Corrupt { .. } => {
                 "check the disk; move the store away and add or get the content again"
             }
             _ => "check the path and the disk",
@@ -141,7 +144,11 @@ impl From<AddError> for Failure {
             AddError::Files(error) => {
                 let hint = match &error {
                     files::AddError::Io { kind: io::ErrorKind::NotFound, .. } => "check the path",
-                    files::AddError::Io { .. } => "may this user read it?",
+                    files::AddError::Io { kind: io::ErrorKind::PermissionDenied, .. } => {
+                        "may this user read it?"
+                    }
+                    files::AddError::Io { message, .. } if is_file_limit(message) => RAISE_FILE_LIMIT,
+                    files::AddError::Io { .. } => "check the path and the disk",
                     _ => "add files, directories and symbolic links",
                 };
                 Self::new(format!("cannot add {error}")).hint(hint)
@@ -158,8 +165,7 @@ impl From<GetError> for Failure {
             GetError::Files(error) => error.into(),
             GetError::NoPeers { cid, lost } => {
                 let hint = lost.iter().find_map(|(_, lost)| hint_of_lost(lost));
-                let causes: Vec<_> =
-                    lost.iter().flat_map(|(addr, lost)| causes(&addr.to_string(), lost)).collect();
+                let causes: Vec<_> = lost.iter().flat_map(|(addr, lost)| causes(addr, lost)).collect();
                 let message = format!("no peer to get {cid} from: {}", causes.join("; "));
                 Self::with_code(UNREACHABLE, message).hint(hint.unwrap_or_else(|| TRY_ANOTHER.to_owned()))
             }
@@ -180,33 +186,91 @@ impl From<files::GetError> for Failure {
                 (NOT_FOUND, "add a peer that has it with --from; has it been added there?")
             }
             Error::NotStored { .. } => (NOT_FOUND, "name a peer that has it with --from ADDR"),
+            Error::Damaged { .. } => (STORE, DAMAGED),
             Error::TimedOut { .. } => (NOT_FOUND, "wait longer with --timeout 2m, or add a peer with --from"),
             Error::Tree(_) => (FAILED, "whoever made it made it wrong; there is nothing to do at this end"),
-            Error::WrongKind { .. } => (
-                FAILED,
-                "`bowline ls` lists a directory, `bowline cat` shows a file, `bowline get` gets either",
-            ),
+            Error::WrongKind { .. } => (FAILED, WHICH_COMMAND),
             Error::Exists { .. } => (FAILED, "name another place with -o, or move away what is there"),
-            Error::Io { kind: io::ErrorKind::StorageFull, .. } => (FAILED, "make room and run it again"),
-            Error::Io { kind: io::ErrorKind::NotFound, .. } => (FAILED, "does the folder exist?"),
-            _ => (FAILED, "may this user write there?"),
+            Error::Busy { .. } => (FAILED, "wait until the other one is done, or name another place with -o"),
+            Error::Io { kind, message, .. } => (FAILED, hint_of_writing(*kind, message)),
+            _ => (FAILED, "this should not happen; please report it"),
         };
         Self::with_code(code, error.to_string()).hint(hint)
     }
 }
 
+const DAMAGED: &str =
+    "check the disk; adding the content again, or getting it into this store, mends what is damaged";
+
+const WHICH_COMMAND: &str =
+    "`bowline ls` lists a directory, `bowline cat` shows a file, `bowline get` gets either";
+
+const RAISE_FILE_LIMIT: &str = "this process may open no more files: raise the limit with `ulimit -n`";
+
+/// Whether the operating system said that too many files are open, for which there is no kind of error.
+fn is_file_limit(message: &str) -> bool {
+    // EMFILE and ENFILE, which are the same on Linux and on macOS.
+    [24, 23].iter().any(|code| io::Error::from_raw_os_error(*code).to_string() == message)
+}
+
+/// What helps when the file system refuses to write what was got.
+fn hint_of_writing(kind: io::ErrorKind, message: &str) -> &'static str {
+    use io::ErrorKind as Kind;
+    match kind {
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => "may this user write there?",
+        Kind::NotFound => "does the folder exist?",
+        Kind::StorageFull | Kind::QuotaExceeded => "make room and run it again",
+        Kind::FileTooLarge => "a limit of the file system, or `ulimit -f`, allows no file of this length",
+        Kind::InvalidFilename => "this file system takes no such name; name another place with -o",
+        Kind::NotADirectory => "a part of the path is a file; name another place with -o",
+        Kind::AlreadyExists => {
+            "does this file system tell upper from lower case? If not, name a place on another one with -o"
+        }
+        Kind::IsADirectory | Kind::DirectoryNotEmpty => {
+            "name another place with -o, or move away what is there"
+        }
+        _ if is_file_limit(message) => RAISE_FILE_LIMIT,
+        _ => "check the path and the disk",
+    }
+}
+
+impl Failure {
+    /// Why `cat` or `ls` of a root failed. A root of another kind is the choice of whoever named it, while a block of
+    /// the wrong kind below it is the fault of whoever made the tree.
+    pub(crate) fn of_root(root: Cid, error: GetError) -> Self {
+        match error {
+            GetError::Files(files::GetError::Tree(ReadError::WrongKind { cid, expected, actual }))
+                if cid == root =>
+            {
+                let actual = if actual == Kind::Shard { Kind::Directory } else { actual };
+                Self::new(format!("{cid} is a {actual}, not a {expected}")).hint(WHICH_COMMAND)
+            }
+            error => error.into(),
+        }
+    }
+}
+
 const TRY_ANOTHER: &str = "is the peer running, and is the address right? `bowline serve` prints its own";
 
-/// One sentence for each address that was tried.
-fn causes(addr: &str, lost: &Lost) -> Vec<String> {
-    match lost {
+/// One sentence for each address that was tried, which is shown as it was given, and what it led to.
+fn causes(given: &Multiaddr, lost: &Lost) -> Vec<String> {
+    let attempts = match lost {
         Lost::Dial(DialError::All { attempts } | DialError::TimedOut { attempts, .. })
             if !attempts.is_empty() =>
         {
-            attempts.iter().map(|attempt| format!("{}: {}", attempt.addr, attempt.error)).collect()
+            attempts
         }
-        other => vec![format!("{addr}: {other}")],
-    }
+        other => return vec![format!("{given}: {other}")],
+    };
+    let place = |addr: &Multiaddr| address::split_peer_id(addr).0;
+    let cause = |attempt: &Attempt| {
+        if place(&attempt.addr) == place(given) {
+            format!("{given}: {}", attempt.error)
+        } else {
+            format!("{given} ({}): {}", attempt.addr, attempt.error)
+        }
+    };
+    attempts.iter().map(cause).collect()
 }
 
 fn hint_of_lost(lost: &Lost) -> Option<String> {
@@ -276,5 +340,26 @@ impl From<IdentifyError> for Failure {
     fn from(error: IdentifyError) -> Self {
         Self::with_code(UNREACHABLE, format!("identify: {error}"))
             .hint("the peer is there but does not say who it is")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_a_place_that_may_not_be_written_is_asked_for_permission() {
+        // The numbers of Linux: EACCES, EROFS, EMFILE, ENFILE, ENOSPC, EFBIG, ENOTDIR, ENAMETOOLONG, EEXIST, EIO.
+        let hints = [13, 30, 24, 23, 28, 27, 20, 36, 17, 5].map(|code| {
+            let error = io::Error::from_raw_os_error(code);
+            hint_of_writing(error.kind(), &error.to_string())
+        });
+        let asked = hints.iter().filter(|hint| hint.contains("may this user")).count();
+        assert_eq!((hints[0], hints[1], asked), (hints[1], hints[0], 2));
+        assert!(hints[2].contains("ulimit -n") && hints[3] == hints[2], "{hints:?}");
+        for (hint, word) in hints[4..].iter().zip(["room", "length", "is a file", "name", "case", "disk"]) {
+            assert!(hint.contains(word), "{hint}: {word}");
+        }
     }
 }

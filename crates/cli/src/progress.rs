@@ -26,7 +26,7 @@ impl Bar {
         Self { bar }
     }
 
-    /// A bar for work that writes content to stdout: none where that is the terminal.
+    /// A bar for work that writes to stdout as it goes: none where that is the terminal.
     pub(crate) fn beside_content(what: String) -> Self {
         if io::stdout().is_terminal() { Self { bar: ProgressBar::hidden() } } else { Self::new(what) }
     }

@@ -21,7 +21,7 @@ pub use bowline_unixfs::Profile;
 pub use cat::cat;
 pub use error::{AddError, GetError};
 pub use get::{Got, get};
-pub use list::{Listed, list};
+pub use list::{Listed, list, list_each};
 pub use source::{GetOptions, Source};
 
 /// How far a long piece of work has come.

@@ -26,7 +26,10 @@ use bowline_block::{Multihash, VerifiedBlock};
 use bowline_blockstore::BlockStore;
 use bowline_identity::PeerId;
 use bowline_swarm::{AcceptError, Event, Host, Incoming, Kind, ProtocolId};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, mpsc},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::OffLoad;
@@ -75,6 +78,8 @@ struct Core {
     host: Host,
     store: Arc<dyn BlockStore>,
     off_load: OffLoad,
+    /// Tasks are spawned on it also from threads that are none of its own, such as those that store an add's blocks.
+    runtime: Handle,
     machines: Mutex<Machines>,
     /// Wakes the task that watches the deadlines.
     clock: Notify,
@@ -120,6 +125,10 @@ impl Exchange {
     /// # Errors
     ///
     /// When something on the host serves Bitswap already.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub fn start(
         host: &Host,
         store: Arc<dyn BlockStore>,
@@ -144,6 +153,7 @@ impl Exchange {
             host: host.clone(),
             store,
             off_load: config.off_load,
+            runtime: Handle::current(),
             machines: Mutex::new(machines),
             clock: Notify::new(),
             tasks: TaskTracker::new(),
@@ -184,8 +194,10 @@ impl Exchange {
 
     /// Tells that blocks came into the store by another way than a fetch: peers that wait for them are served.
     ///
-    /// Call it after the blocks can be read.
+    /// Call it after the blocks can be read, from any thread.
     pub fn announce(&self, blocks: &[VerifiedBlock]) {
+        // The clock that the machines are told the time by is the runtime's.
+        let _entered = self.core.runtime.enter();
         let sizes: Vec<_> = blocks.iter().map(|block| (*block.hash(), block.len() as u64)).collect();
         self.core.decide(|machines| machines.server.handle_new_blocks(&sizes));
     }
@@ -230,9 +242,10 @@ impl Core {
     /// Runs `task` until it ends or the exchange stops.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
-        self.tasks.spawn(async move {
+        let task = async move {
             stop.run_until_cancelled(task).await;
-        });
+        };
+        self.tasks.spawn_on(task, &self.runtime);
     }
 
     /// Lets the machines decide something, then does what they ask for.

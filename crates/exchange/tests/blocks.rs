@@ -3,12 +3,17 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use bowline_bitswap::{MissingReason, Sources};
+use bowline_bitswap::{Entry, MAX_MESSAGE, Message, MissingReason, Sources, Version};
 use bowline_block::{Cid, VerifiedBlock, codec};
 use bowline_blockstore::MemoryStore;
 use bowline_exchange::{Exchange, ExchangeConfig, Fetch, FetchEvent};
 use bowline_identity::{Keypair, PeerId};
-use bowline_swarm::Host;
+use bowline_swarm::{ACCEPT_QUEUE, Config, Host, Kind, OpenOptions, ProtocolId};
+use bowline_wire::FrameDecoder;
+use tokio::time::timeout;
+
+/// The patience of a test.
+const LONG: Duration = Duration::from_secs(10);
 
 async fn exchange() -> Exchange {
     let host = Host::builder(Keypair::generate()).listen("/ip4/127.0.0.1/tcp/0".parse().unwrap());
@@ -35,7 +40,7 @@ fn only(peer: PeerId) -> Sources {
 /// The next event that is not about waiting for a peer.
 async fn next(fetch: &mut Fetch) -> FetchEvent {
     loop {
-        let event = tokio::time::timeout(Duration::from_secs(10), fetch.next()).await.unwrap();
+        let event = timeout(LONG, fetch.next()).await.unwrap();
         if event != FetchEvent::Stalled {
             return event;
         }
@@ -100,6 +105,46 @@ async fn a_peer_without_bitswap_is_no_source() {
     fetch.want(*block(3, 10).cid(), None);
     let event = next(&mut fetch).await;
     assert!(matches!(event, FetchEvent::Missing { reason: MissingReason::Refused, .. }), "{event:?}");
+}
+
+#[tokio::test]
+async fn a_peer_that_was_too_busy_for_a_stream_is_asked_again() {
+    let config = Config { negotiation_timeout: Duration::from_millis(200), ..Config::default() };
+    let host =
+        Host::builder(Keypair::generate()).config(config).listen("/ip4/127.0.0.1/tcp/0".parse().unwrap());
+    let (host, client) = (host.start().await.unwrap(), exchange().await);
+    // Nobody takes the streams, so that after these the negotiation of further ones runs into its time.
+    let mut incoming = Version::ALL
+        .map(|version| host.accept_as(ProtocolId::from_static(version.protocol()), Kind::Service).unwrap());
+    let (peer, addrs) = (host.peer_id(), host.listen_addrs().borrow().clone());
+    client.host().connect((peer, addrs)).await.unwrap();
+    let options = OpenOptions { await_agreement: true, ..OpenOptions::default() };
+    let all = || Version::ALL.map(|version| ProtocolId::from_static(version.protocol())).to_vec();
+    let mut streams = Vec::new();
+    for _ in 0..ACCEPT_QUEUE {
+        streams.push(client.host().open_stream_with(peer, all(), &options).await.unwrap());
+    }
+    let late = block(4, 2000);
+    let mut fetch = client.fetch(only(peer));
+    fetch.want(*late.cid(), None);
+    // The fetch opens its stream beside the first of these at the latest: when the second has failed, so has it.
+    for _ in 0..2 {
+        client.host().open_stream_with(peer, all(), &options).await.unwrap_err();
+    }
+    assert!(!matches!(fetch.try_next(), Some(FetchEvent::Missing { .. })), "it may still come");
+    for _ in 0..ACCEPT_QUEUE {
+        incoming[0].next().await.unwrap();
+    }
+    let mut stream = timeout(LONG, incoming[0].next()).await.unwrap().unwrap();
+    let mut frames = FrameDecoder::new(MAX_MESSAGE);
+    let body = loop {
+        frames.push(timeout(LONG, stream.read_chunk(usize::MAX)).await.unwrap().unwrap().unwrap());
+        if let Some(body) = frames.next_frame().unwrap() {
+            break body;
+        }
+    };
+    let wantlist = Message::decode(body).unwrap().message.wantlist;
+    assert!(matches!(wantlist[..], [Entry::Want(want)] if want.cid == *late.cid()), "{wantlist:?}");
 }
 
 #[tokio::test]

@@ -13,6 +13,9 @@ use crate::{
 };
 
 /// Write the content of a file to stdout as it comes, in order; nothing is stored.
+///
+/// With --json stdout is the content all the same, and no object follows it; there is an object only when it fails,
+/// behind what was written by then.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// The file.
@@ -58,7 +61,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let (node, from) = options.origin.node().await?;
     // A bar would run into the content on a terminal, and beside a pipe it is of use.
     let bar = Bar::beside_content("reading".to_owned());
-    node.cat(cid, from, &mut tokio::io::stdout(), &options.origin.options(&bar)).await?;
+    let read = node.cat(cid, from, &mut tokio::io::stdout(), &options.origin.options(&bar)).await;
+    read.map_err(|error| Failure::of_root(cid, error))?;
     drop(bar);
     node.shutdown(GRACE).await;
     Ok(())

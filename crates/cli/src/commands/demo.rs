@@ -52,7 +52,9 @@ pub(crate) async fn run(options: Options, output: Output) -> Result<(), Failure>
     let bob = Node::builder().store(folder.path().join("bob")).start().await?;
     note(format_args!("Bob is {} and knows Ada's address and the CID", bob.peer_id()));
     let bar = Bar::new("getting".to_owned());
-    let progress = GetOptions { on_progress: Some(bar.on_progress()), ..GetOptions::default() };
+    // The copy is compared and thrown away.
+    let progress =
+        GetOptions { on_progress: Some(bar.on_progress()), durable: false, ..GetOptions::default() };
     let got = bob.get_with(added.cid, addrs, &copy, &progress).await?;
     drop(bar);
     let verified =

@@ -1,6 +1,6 @@
 use std::fs;
 
-use crate::support::bowline;
+use crate::support::{add, bowline, damage};
 
 /// What `ipfs add` of Kubo prints for the same content and the flags that the profile stands for.
 #[test]
@@ -57,4 +57,15 @@ fn a_store_is_made_in_the_users_data_folder() {
     if cfg!(target_os = "linux") {
         assert!(home.path().join(".local/share/bowline/store/version").exists());
     }
+}
+
+#[test]
+fn what_add_prints_can_be_read_also_when_the_store_had_it_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, file) = (folder.path().join("store"), folder.path().join("file"));
+    fs::write(&file, "kept").unwrap();
+    let cid = add(&store, &file);
+    damage(&store);
+    assert_eq!(add(&store, &file), cid);
+    assert_eq!(bowline(&format!("cat {cid} --store {{}}"), &[&store]).succeeded().stdout, "kept");
 }

@@ -41,6 +41,11 @@ fn each_address_that_failed_is_named_with_its_cause() {
     assert!(error.contains(&format!("/tcp/{free}: connection refused")), "{error}");
     assert!(error.contains(&format!("/tcp/{silent_port}: ")), "{error}");
     assert!(error.contains(NOBODY_HAS), "{error}");
+
+    // As it was given, with the id at its end.
+    let given = format!("/ip4/127.0.0.1/tcp/{free}/p2p/{SOMEBODY}");
+    let error = get(NOBODY_HAS, &given, &empty.path().join("out"), 4);
+    assert!(error.contains(&format!("{given}: connection refused")), "{error}");
 }
 
 #[test]
@@ -89,11 +94,18 @@ fn what_is_malformed_is_shown_with_its_place() {
             "\"/tpc/1\" does not fit behind \"/ip4/127.0.0.1\"",
         ),
         ("ping --json 127.0.0.1:4001".to_owned(), "\"127.0.0.1:4001\" is no address"),
+        ("ping --json /ip4/1.2.3/tcp/1".to_owned(), "\"/ip4/1.2.3\" is wrong"),
+        ("ping --json /tpc/1".to_owned(), "\"/tpc/1\" is wrong"),
+        ("ping --json /ip4/1.2.3.4".to_owned(), "names no transport"),
+        (format!("get --json {NOBODY_HAS} --from /p2p/{SOMEBODY} -o out"), "names no transport"),
+        (format!("get --json {NOBODY_HAS} --from {{}} -o out"), "it is empty"),
+        (format!("get --json {NOBODY_HAS} --from /ip4/127.0.0.1/tcp/1 -o new/"), "does not end in a name"),
+        (format!("get --json {NOBODY_HAS} --from /ip4/127.0.0.1/tcp/1 -o new/."), "does not end in a name"),
         ("ping --json /ip4/127.0.0.1/tcp/1 --interval 5".to_owned(), "--interval"),
         (format!("get --json {NOBODY_HAS} -o out"), "required"),
         ("add --json --profile v9 x".to_owned(), "v9"),
     ] {
-        let error = bowline(&arguments, &[]).failed_with(2);
+        let error = bowline(&arguments, &[Path::new("")]).failed_with(2);
         assert!(error.contains(expected), "{arguments}: {error}");
     }
 }
@@ -177,6 +189,10 @@ fn help_is_no_failure_and_documents_the_exit_codes() {
     let run = bowline("--help", &[]).succeeded();
     assert!(run.stdout.contains("Exit codes") && run.stdout.contains("130"));
     assert_eq!(run.stderr, "");
+    let run = bowline("cat --help", &[]).succeeded();
+    assert!(run.stdout.contains("With --json stdout is the content all the same"), "{}", run.stdout);
+    let run = bowline("get --help", &[]).succeeded();
+    assert!(run.stdout.contains("No slash at its end"), "{}", run.stdout);
     let run = crate::support::run(&mut command());
     assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
 }

@@ -50,8 +50,6 @@ fn a_directory_is_listed_shown_and_got() {
 
     bowline(&format!("get {cid} --from {} -o {{}}", server.addr), &[&out]).succeeded();
     assert_eq!(fs::read_to_string(out.join("below/two")).unwrap(), "two");
-    let error = bowline(&format!("cat --json {cid} --from {}", server.addr), &[]).failed_with(1);
-    assert!(error.contains(&cid), "{error}");
     let error = bowline(&format!("get --json {cid} --from {} -o {{}}", server.addr), &[&out]).failed_with(1);
     assert!(error.contains("exists already"), "{error}");
 }
@@ -95,7 +93,87 @@ fn a_block_that_is_missing_half_way_is_named_and_the_next_get_goes_on_from_there
     let server = serve(&second);
     bowline(&format!("get --json {cid} --from {} -o {{}}", server.addr), &[&out]).succeeded();
     assert_eq!(fs::read(&out).unwrap(), content(8));
-    assert!(!folder.path().join(".out.bowline").exists());
+    assert_eq!(hidden(folder.path()), [""; 0]);
+}
+
+/// The names in a folder that begin with a dot.
+fn hidden(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with('.')).collect()
+}
+
+#[test]
+fn what_came_of_one_thing_outlives_a_get_of_another_under_the_same_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second, file, other, out] =
+        ["first", "second", "file", "other", "out"].map(|name| folder.path().join(name));
+    fs::write(&file, content(8)).unwrap();
+    fs::write(&other, "other").unwrap();
+    let cid = add(&first, &file);
+    let other_cid = add(&first, &other);
+    add(&second, &file);
+    take_leaf(&first, 31);
+    let server = serve(&first);
+    bowline(&format!("get --json {cid} --from {} -o {{}}", server.addr), &[&out]).failed_with(3);
+    bowline(&format!("get {other_cid} --from {} -o {{}}", server.addr), &[&out]).succeeded();
+    assert_eq!(hidden(folder.path()).len(), 1);
+    drop(server);
+
+    // The second server lacks what the first one gave.
+    take_leaf(&second, 0);
+    let server = serve(&second);
+    bowline(&format!("get {cid} --from {} -o {{}}", server.addr), &[&out]).succeeded();
+    assert_eq!(hidden(folder.path()), [""; 0]);
+}
+
+#[test]
+fn a_name_as_long_as_names_can_be_is_got() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, file) = (folder.path().join("store"), folder.path().join("file"));
+    fs::write(&file, "x").unwrap();
+    let cid = add(&store, &file);
+    let server = serve(&store);
+    for name in ["n".repeat(255), format!("n{}", "ü".repeat(127))] {
+        let out = folder.path().join(name);
+        bowline(&format!("get {cid} --from {} -o {{}}", server.addr), &[&out]).succeeded();
+        assert_eq!(fs::read_to_string(&out).unwrap(), "x");
+        assert_eq!(hidden(folder.path()), [""; 0]);
+    }
+}
+
+#[test]
+fn a_damaged_block_is_mended_by_getting_it_into_its_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let [good, bad, file, out] = ["good", "bad", "file", "out"].map(|name| folder.path().join(name));
+    fs::write(&file, "kept").unwrap();
+    let cid = add(&good, &file);
+    add(&bad, &file);
+    crate::support::damage(&bad);
+    let error = bowline(&format!("cat --json {cid} --store {{}}"), &[&bad]).failed_with(5);
+    assert!(error.contains(&cid) && error.contains("damaged"), "{error}");
+    let server = serve(&good);
+    bowline(&format!("get {cid} --store {{}} --from {} -o {{}}", server.addr), &[&bad, &out]).succeeded();
+    assert_eq!(bowline(&format!("cat {cid} --store {{}}"), &[&bad]).succeeded().stdout, "kept");
+}
+
+#[test]
+fn a_root_of_another_kind_is_answered_with_the_command_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, tree) = (folder.path().join("store"), folder.path().join("tree"));
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("file"), content(1)).unwrap();
+    let directory = add(&store, &tree);
+    let file = add(&store, &tree.join("file"));
+    for (arguments, cid, expected) in [
+        (format!("cat --json {directory} --store {{}}"), &directory, "is a directory, not a file"),
+        (format!("ls --json {file} --store {{}}"), &file, "is a file, not a directory"),
+    ] {
+        let run = bowline(&arguments, &[&store]);
+        let hint = run.last()["hint"].as_str().unwrap().to_owned();
+        assert!(hint.contains("`bowline ls` lists a directory"), "{hint}");
+        let error = run.failed_with(1);
+        assert!(error.contains(&format!("{cid} {expected}")), "{error}");
+    }
 }
 
 #[test]

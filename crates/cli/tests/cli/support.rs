@@ -152,3 +152,11 @@ pub(crate) fn content(mib: usize) -> Vec<u8> {
     }
     bytes
 }
+
+/// Flips a bit of the data of the last block of a store with one pack.
+pub(crate) fn damage(store: &Path) {
+    let pack = store.join("blocks/00000001.pack");
+    let mut bytes = std::fs::read(&pack).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&pack, bytes).unwrap();
+}

@@ -99,20 +99,27 @@ fn add_now(store: &dyn BlockStore, path: &Path, options: &AddOptions) -> Result<
     })
 }
 
-/// The batches that wait to be stored; gone once the store has refused one, so that nobody waits to hand over more.
+/// The batches that wait to be stored; gone once a writer has ended, so that nobody waits to hand over more.
 type Batches = Mutex<Option<Receiver<Vec<VerifiedBlock>>>>;
+
+struct CloseOnDrop<'a>(&'a Batches);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
 
 /// Stores batches until there are no more or the store refuses.
 fn write_batches(store: &dyn BlockStore, batches: &Batches, options: &AddOptions) -> Result<(), StoreError> {
+    // However this writer ends, by an error, a panic or because there are no more batches.
+    let _closing = CloseOnDrop(batches);
     let take = || {
         let batches = batches.lock().unwrap_or_else(PoisonError::into_inner);
         batches.as_ref().and_then(|batches| batches.recv().ok())
     };
     while let Some(batch) = take() {
-        if let Err(error) = store.put_many(&batch) {
-            batches.lock().unwrap_or_else(PoisonError::into_inner).take();
-            return Err(error);
-        }
+        store.put_many(&batch)?;
         if let Some(exchange) = &options.exchange {
             exchange.announce(&batch);
         }
@@ -230,7 +237,7 @@ impl Adding<'_> {
         if batch.is_empty() {
             return Ok(());
         }
-        // The writers are gone only when the store refused, which they report.
+        // The writers are gone only when the store refused or panicked, which they report.
         let refused = io::Error::new(io::ErrorKind::BrokenPipe, "the store takes no more blocks");
         self.sender.send(batch).map_err(|_| AddError::io(Path::new("store"), &refused))
     }

@@ -27,7 +27,20 @@ pub async fn cat(
     options: &GetOptions,
 ) -> Result<u64, GetError> {
     let mut feeder = Feeder::new(source, options);
-    let mut reader = Reader::with_range(root, ReadConfig::default(), range.unwrap_or(0..u64::MAX));
+    let reader = Reader::with_range(root, ReadConfig::default(), range.unwrap_or(0..u64::MAX));
+    let read = read(reader, &mut feeder, out).await;
+    // What came is kept also when the rest did not come.
+    let kept = feeder.finish().await;
+    read.and(kept)?;
+    Ok(feeder.progress.bytes)
+}
+
+/// Feeds the reader until it is over, and hands on what it reads.
+async fn read(
+    mut reader: Reader,
+    feeder: &mut Feeder,
+    out: &mut (impl AsyncWrite + Unpin),
+) -> Result<(), GetError> {
     let refused = |error: std::io::Error| GetError::io(Path::new("output"), &error);
     loop {
         while let Some(output) = reader.poll_output() {
@@ -36,11 +49,7 @@ pub async fn cat(
                     out.write_all(&bytes).await.map_err(refused)?;
                     feeder.progress.bytes += bytes.len() as u64;
                 }
-                Output::End => {
-                    out.flush().await.map_err(refused)?;
-                    feeder.finish().await?;
-                    return Ok(feeder.progress.bytes);
-                }
+                Output::End => return out.flush().await.map_err(refused),
             }
         }
         feeder.progress.total = reader.file_size();

@@ -71,6 +71,12 @@ pub enum GetError {
         /// The block.
         cid: Cid,
     },
+    /// A block in the store is not what its CID says, and nobody was to be asked for a better one.
+    #[error("block {cid} is damaged in the store")]
+    Damaged {
+        /// The block.
+        cid: Cid,
+    },
     /// No new block came for too long.
     #[error("no new block within {after:?}; {cid} among others did not come")]
     TimedOut {
@@ -96,6 +102,15 @@ pub enum GetError {
         /// The path.
         path: PathBuf,
     },
+    /// Another get is writing to the same place.
+    #[error("another get is writing {path}", path = path.display())]
+    Busy {
+        /// The place.
+        path: PathBuf,
+    },
+    /// The walk is not over and yet asks for no block: a fault of this program.
+    #[error("the walk is not over and asks for no block; this is a fault of the program")]
+    Stuck,
     /// The file system refused.
     #[error("{path}: {message}", path = path.display())]
     Io {

@@ -34,20 +34,22 @@ const WINDOW_BYTES: u64 = 24 * 1024 * 1024;
 /// Gets what is below `root` and writes it to `path`: a file, a directory with all that is in it, or a link.
 ///
 /// It is written beside `path` and renamed when it is whole. Blocks are wanted over the whole tree, as far ahead as
-/// the window reaches, and content is written at its offset as it comes.
+/// the window reaches, and content is written at its offset as it comes. What a get of the same `path` has left that
+/// was killed is removed.
 ///
 /// # Errors
 ///
-/// When a block is not to be had, the tree is malformed, or the file system refuses: nothing stands under
-/// `path` then, and what the source keeps is kept, so that a second call goes on from there.
+/// When a block is not to be had, the tree is malformed, the file system refuses, or another get is writing to
+/// `path`: nothing stands under `path` then, and what the source keeps is kept, so that a second call goes on from
+/// there. When only the last sync is refused, of the folder that holds `path`, it stands there whole.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future leaves the same as an error.
+/// Dropping the future leaves the same as an error; dropped at its very end, `path` may stand there, whole.
 pub async fn get(source: &Source, root: Cid, path: &Path, options: &GetOptions) -> Result<Got, GetError> {
     let begun = Instant::now();
     let mut feeder = Feeder::new(source, options);
-    let mut output = Output::new(path, source.off_load(), !source.is_kept())?;
+    let mut output = Output::new(path, source.off_load(), options.durable)?;
     let config = ReadConfig { order: Order::Arrival, window_bytes: WINDOW_BYTES, ..ReadConfig::default() };
     let walked = walk(Walker::new(root, config), &mut feeder, &mut output).await;
     // What came is kept also when the rest did not come.

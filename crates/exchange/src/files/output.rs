@@ -1,84 +1,86 @@
 //! The files that a get writes: beside their place, until they are whole.
+//!
+//! ```text
+//!   events ──> Output ── batches of steps, one after the other ──> off-load: Writer ──> Partial (a folder)
+//!                                                                              └ finish: rename ──> path
+//! ```
+
+mod partial;
+mod writer;
 
 use std::{
     collections::BTreeMap,
-    ffi::{OsStr, OsString},
-    fs::{self, File, OpenOptions},
-    io,
-    os::unix::{ffi::OsStrExt, fs::FileExt},
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bowline_unixfs::{Event, FileId, TreePath};
-use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use futures_util::{FutureExt, future::BoxFuture};
 
+use self::{
+    partial::Partial,
+    writer::{Link, Step, Target, Writer},
+};
 use super::GetError;
 use crate::OffLoad;
 
 /// Content is written in batches of about this many bytes.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// Batches that are being written at the same time; then the walk waits.
-const MAX_BATCHES: usize = 2;
+/// The most steps of a batch: a tree of tiny files has many and few bytes.
+const BATCH_STEPS: usize = 1024;
 
 /// What a get writes. Dropped before [`finish`](Self::finish), it leaves nothing behind.
 pub(super) struct Output {
     /// The final place.
     path: PathBuf,
     /// Where it is written.
-    partial: PathBuf,
+    content: PathBuf,
     off_load: OffLoad,
-    /// Whether files are synced when they are whole.
-    sync: bool,
-    open: BTreeMap<FileId, Arc<OpenFile>>,
+    writer: Arc<Mutex<Writer>>,
+    /// Ends the batch that is being written.
+    stopped: Arc<AtomicBool>,
+    /// Files that have begun and not ended. None of them is open: how many there are is the tree's choice.
+    begun: BTreeMap<FileId, Arc<Target>>,
     /// Made last, so that nothing is ever written through one.
-    links: Vec<(PathBuf, Bytes)>,
-    batch: Vec<Write>,
+    links: Vec<Link>,
+    batch: Vec<Step>,
     batch_bytes: usize,
-    writing: FuturesOrdered<BoxFuture<'static, Result<(), GetError>>>,
-    finished: bool,
-}
-
-struct OpenFile {
-    path: PathBuf,
-    file: File,
-}
-
-enum Write {
-    At(Arc<OpenFile>, u64, Bytes),
-    Sync(Arc<OpenFile>),
+    /// The batch that is being written; the next one waits for it, since a file's steps have an order.
+    writing: Option<BoxFuture<'static, Result<(), GetError>>>,
 }
 
 impl Output {
-    /// Prepares to write `path`. A file there is replaced once the new one is whole; a directory is not.
-    pub(super) fn new(path: &Path, off_load: OffLoad, sync: bool) -> Result<Self, GetError> {
+    /// Prepares to write `path`. A file there is replaced once the new one is whole; a directory is not. With
+    /// `durable`, what is written outlives a loss of power once [`finish`](Self::finish) returns.
+    pub(super) fn new(path: &Path, off_load: OffLoad, durable: bool) -> Result<Self, GetError> {
         if fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
             return Err(GetError::Exists { path: path.to_owned() });
         }
-        let mut name = OsString::from(".");
-        name.push(path.file_name().unwrap_or_else(|| OsStr::new("out")));
-        name.push(format!(".{}.part", std::process::id()));
-        let partial = path.with_file_name(name);
-        remove(&partial);
+        let partial = Partial::claim(path)?;
         Ok(Self {
             path: path.to_owned(),
-            partial,
+            content: partial.content(),
             off_load,
-            sync,
-            open: BTreeMap::new(),
+            writer: Arc::new(Mutex::new(Writer::new(partial, durable))),
+            stopped: Arc::default(),
+            begun: BTreeMap::new(),
             links: Vec::new(),
             batch: Vec::new(),
             batch_bytes: 0,
-            writing: FuturesOrdered::new(),
-            finished: false,
+            writing: None,
         })
     }
 
     /// Where an entry of the tree is written. Names were checked when their directory was read.
     fn place(&self, path: &TreePath) -> PathBuf {
-        let mut place = self.partial.clone();
+        let mut place = self.content.clone();
         place.extend(path.names().map(OsStr::from_bytes));
         place
     }
@@ -86,92 +88,66 @@ impl Output {
     /// Takes in what the walk found.
     pub(super) async fn take(&mut self, event: Event) -> Result<(), GetError> {
         match event {
-            Event::Directory { path, .. } => {
-                let place = self.place(&path);
-                fs::create_dir(&place).map_err(|error| GetError::io(&place, &error))?;
-            }
+            Event::Directory { path, .. } => self.batch.push(Step::Directory(self.place(&path))),
             Event::File { file, path, size, .. } => {
-                let place = self.place(&path);
-                let opened = create(&place, size).map_err(|error| GetError::io(&place, &error))?;
-                self.open.insert(file, Arc::new(OpenFile { path: place, file: opened }));
+                let target = Arc::new(Target { id: file, path: self.place(&path), size });
+                self.begun.insert(file, Arc::clone(&target));
+                self.batch.push(Step::Create(target));
             }
             Event::Data { file, offset, bytes } => {
-                if let Some(file) = self.open.get(&file) {
+                if let Some(target) = self.begun.get(&file) {
                     self.batch_bytes += bytes.len();
-                    self.batch.push(Write::At(Arc::clone(file), offset, bytes));
+                    self.batch.push(Step::Write(Arc::clone(target), offset, bytes));
                 }
             }
-            Event::FileEnd { file } => {
-                if let Some(file) = self.open.remove(&file).filter(|_| self.sync) {
-                    self.batch.push(Write::Sync(file));
-                }
+            Event::FileEnd { file } => self.batch.extend(self.begun.remove(&file).map(Step::End)),
+            Event::Symlink { path, target, .. } => {
+                self.links.push(Link { path: self.place(&path), target });
             }
-            Event::Symlink { path, target, .. } => self.links.push((self.place(&path), target)),
             _ => {}
         }
-        if self.batch_bytes >= BATCH_BYTES {
-            self.write_batch();
-        }
-        while self.writing.len() > MAX_BATCHES {
-            self.writing.next().await.transpose()?;
+        if self.batch_bytes >= BATCH_BYTES || self.batch.len() >= BATCH_STEPS {
+            self.write_batch().await?;
         }
         Ok(())
     }
 
-    fn write_batch(&mut self) {
-        let batch = std::mem::take(&mut self.batch);
+    /// Begins to write what has gathered, once what was begun before is written.
+    async fn write_batch(&mut self) -> Result<(), GetError> {
+        self.settle().await?;
+        let (batch, writer) = (std::mem::take(&mut self.batch), Arc::clone(&self.writer));
         self.batch_bytes = 0;
-        let written = self.off_load.run(move || batch.into_iter().try_for_each(write));
-        self.writing.push_back(written.boxed());
+        let stopped = Arc::clone(&self.stopped);
+        let written = self.off_load.run(move || lock(&writer).write(batch, &stopped));
+        self.writing = Some(written.boxed());
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<(), GetError> {
+        let Some(writing) = &mut self.writing else { return Ok(()) };
+        let written = writing.await;
+        self.writing = None;
+        written
     }
 
     /// Writes what is left and puts everything in its place.
     pub(super) async fn finish(mut self) -> Result<(), GetError> {
-        self.write_batch();
-        while let Some(written) = self.writing.next().await {
-            written?;
-        }
-        for (place, target) in std::mem::take(&mut self.links) {
-            let linked = std::os::unix::fs::symlink(OsStr::from_bytes(&target), &place);
-            linked.map_err(|error| GetError::io(&place, &error))?;
-        }
-        fs::rename(&self.partial, &self.path).map_err(|error| GetError::io(&self.path, &error))?;
-        self.finished = true;
-        Ok(())
+        self.write_batch().await?;
+        self.settle().await?;
+        let (links, writer) = (std::mem::take(&mut self.links), Arc::clone(&self.writer));
+        let (path, stopped) = (self.path.clone(), Arc::clone(&self.stopped));
+        self.off_load.run(move || lock(&writer).finish(&path, links, &stopped)).await
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        if !self.finished {
-            remove(&self.partial);
-        }
+        self.stopped.store(true, Ordering::Relaxed);
+        // Waits for the step that is being done, so that nothing appears after what is there has been removed.
+        lock(&self.writer).discard();
     }
 }
 
-fn create(path: &Path, size: u64) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.set_len(size)?;
-    Ok(file)
-}
-
-fn write(write: Write) -> Result<(), GetError> {
-    match write {
-        Write::At(file, offset, bytes) => {
-            file.file.write_all_at(&bytes, offset).map_err(|error| GetError::io(&file.path, &error))
-        }
-        Write::Sync(file) => file.file.sync_all().map_err(|error| GetError::io(&file.path, &error)),
-    }
-}
-
-/// Removes the leavings of a get that did not end well.
-fn remove(path: &Path) {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(_) => return,
-    };
-    if let Err(error) = removed {
-        tracing::warn!(path = %path.display(), %error, "a partial output cannot be removed");
-    }
+fn lock(writer: &Mutex<Writer>) -> std::sync::MutexGuard<'_, Writer> {
+    writer.lock().unwrap_or_else(PoisonError::into_inner)
 }

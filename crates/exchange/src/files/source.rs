@@ -42,11 +42,6 @@ impl Source {
     pub(super) fn off_load(&self) -> OffLoad {
         self.off_load
     }
-
-    /// Whether content can be had again without the network after a crash.
-    pub(super) fn is_kept(&self) -> bool {
-        self.store.is_some()
-    }
 }
 
 impl fmt::Debug for Source {
@@ -60,19 +55,23 @@ impl fmt::Debug for Source {
 pub struct GetOptions {
     /// How long to wait without a new block. Default 30 s.
     pub timeout: Duration,
+    /// Whether [`get`](super::get) returns only when what it wrote outlives a loss of power: files and folders are
+    /// synced. Default: yes. Without, getting many small files is faster.
+    pub durable: bool,
     /// Is told how far it has come.
     pub on_progress: Option<OnProgress>,
 }
 
 impl Default for GetOptions {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(30), on_progress: None }
+        Self { timeout: Duration::from_secs(30), durable: true, on_progress: None }
     }
 }
 
 impl fmt::Debug for GetOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GetOptions").field("timeout", &self.timeout).finish_non_exhaustive()
+        let mut options = f.debug_struct("GetOptions");
+        options.field("timeout", &self.timeout).field("durable", &self.durable).finish_non_exhaustive()
     }
 }
 
@@ -84,6 +83,8 @@ pub(super) struct Feeder {
     last_progress: Instant,
     /// Wants that the fetch has not answered.
     awaited: BTreeSet<Cid>,
+    /// Why the walk cannot go on, once it has had the blocks that are there. Only the first such error is told.
+    lacking: Option<GetError>,
     keeper: Option<Keeper>,
     pub(super) peers: BTreeSet<PeerId>,
     pub(super) progress: Progress,
@@ -102,6 +103,7 @@ impl Feeder {
             timeout: options.timeout,
             last_progress: Instant::now(),
             awaited: BTreeSet::new(),
+            lacking: None,
             keeper,
             peers: BTreeSet::new(),
             progress: Progress::default(),
@@ -112,7 +114,7 @@ impl Feeder {
         feeder
     }
 
-    /// Gets some of what is needed: what the store has at once, else whatever comes next from peers.
+    /// Gets some of what is needed: what the store has at once, else whatever comes next from peers. Never nothing.
     ///
     /// `needs` are new; what earlier calls asked for is still on its way.
     pub(super) async fn feed(
@@ -126,36 +128,39 @@ impl Feeder {
                 return Ok(stored);
             }
         }
-        self.take_fetched().await
+        match self.lacking.take() {
+            Some(error) => Err(error),
+            None => self.take_fetched().await,
+        }
     }
 
     /// Takes blocks from the store, and asks peers for the rest.
     async fn take_stored(&mut self, needs: Vec<(Cid, Option<u64>)>) -> Result<Vec<VerifiedBlock>, GetError> {
-        let (stored, absent) = match &self.source.store {
-            None => (Vec::new(), needs),
+        let looked = match &self.source.store {
+            None => Looked { absent: needs, ..Looked::default() },
             Some(store) => {
                 let store = Arc::clone(store);
                 self.source.off_load.run(move || look_up(&*store, needs)).await?
             }
         };
-        let Some(fetch) = &self.fetch else {
-            return match absent.first() {
-                Some((cid, _)) if stored.is_empty() => Err(GetError::NotStored { cid: *cid }),
-                _ => Ok(stored),
-            };
-        };
-        self.awaited.extend(absent.iter().map(|(cid, _)| *cid));
-        fetch.want_all(absent);
-        Ok(stored)
+        if let Some(fetch) = &self.fetch {
+            self.awaited.extend(looked.absent.iter().map(|(cid, _)| *cid));
+            fetch.want_all(looked.absent);
+        } else if self.lacking.is_none() {
+            let absent = looked.absent.first().map(|(cid, _)| GetError::NotStored { cid: *cid });
+            self.lacking = looked.damaged.or(absent);
+        }
+        Ok(looked.stored)
     }
 
     /// Waits for blocks from peers, and takes all that are there.
     async fn take_fetched(&mut self) -> Result<Vec<VerifiedBlock>, GetError> {
         let deadline = self.last_progress + self.timeout;
         let mut blocks = Vec::new();
-        while blocks.is_empty() {
-            let late = self.awaited.first().copied();
-            let (Some(fetch), Some(cid)) = (&mut self.fetch, late) else { return Ok(blocks) };
+        while blocks.is_empty() && self.lacking.is_none() {
+            let (Some(fetch), Some(cid)) = (&mut self.fetch, self.awaited.first().copied()) else {
+                return Err(GetError::Stuck);
+            };
             let timed_out = GetError::TimedOut { after: self.timeout, cid };
             let mut event = Some(timeout_at(deadline, fetch.next()).await.map_err(|_| timed_out)?);
             while let Some(next) = event.take() {
@@ -165,13 +170,17 @@ impl Feeder {
                         self.peers.extend(peer);
                         blocks.push(block);
                     }
+                    // Blocks that came before it, or right behind it, are kept and shown all the same.
                     FetchEvent::Missing { cid, reason, answers } => {
-                        return Err(GetError::Missing { cid, reason, answers });
+                        self.lacking.get_or_insert(GetError::Missing { cid, reason, answers });
                     }
                     FetchEvent::Stalled => {}
                 }
                 event = fetch.try_next();
             }
+        }
+        if blocks.is_empty() {
+            return Err(self.lacking.take().unwrap_or(GetError::Stuck));
         }
         if let Some(keeper) = &mut self.keeper {
             keeper.keep(&blocks).await?;
@@ -192,12 +201,22 @@ impl Feeder {
         }
     }
 
-    /// Waits until everything that came is kept.
+    /// Ends the fetch and waits until everything that came is kept, also what came after the walk had failed.
     pub(super) async fn finish(&mut self) -> Result<(), GetError> {
-        match &mut self.keeper {
-            Some(keeper) => keeper.finish().await,
-            None => Ok(()),
+        let Some(keeper) = &mut self.keeper else { return Ok(()) };
+        if let Some(mut fetch) = self.fetch.take() {
+            let events = std::iter::from_fn(|| fetch.try_next());
+            let blocks: Vec<_> = events
+                .filter_map(|event| match event {
+                    FetchEvent::Block { block, .. } => Some(block),
+                    _ => None,
+                })
+                .collect();
+            // It ends before the wait: nothing more comes that nobody would keep.
+            drop(fetch);
+            keeper.keep(&blocks).await?;
         }
+        keeper.finish().await
     }
 
     /// Blocks and bytes that came twice since the walk began.
@@ -207,28 +226,42 @@ impl Feeder {
     }
 
     fn duplicates_now(&self) -> (u64, u64) {
-        let stats = self.fetch.as_ref().map(|fetch| fetch.exchange().stats().fetcher).unwrap_or_default();
+        let network = self.source.network.as_ref();
+        let stats = network.map(|(exchange, _)| exchange.stats().fetcher).unwrap_or_default();
         (stats.duplicate_blocks, stats.duplicate_bytes)
     }
 }
 
-type Looked = (Vec<VerifiedBlock>, Vec<(Cid, Option<u64>)>);
+/// What a store said to a list of needs.
+#[derive(Default)]
+struct Looked {
+    stored: Vec<VerifiedBlock>,
+    /// What it lacks, and what it has damaged.
+    absent: Vec<(Cid, Option<u64>)>,
+    /// What is wrong with the first damaged block.
+    damaged: Option<GetError>,
+}
 
-/// Splits needs into blocks that the store has and CIDs that it lacks. What it has is verified again: a damaged
-/// block is fetched like an absent one.
+/// Asks a store for what is needed. What it has is verified again: a damaged block is fetched like an absent one.
 fn look_up(store: &dyn BlockStore, needs: Vec<(Cid, Option<u64>)>) -> Result<Looked, GetError> {
-    let (mut stored, mut absent) = (Vec::new(), Vec::new());
+    let mut looked = Looked::default();
     for (cid, size) in needs {
-        let data = match store.get(cid.hash()) {
-            Err(StoreError::CorruptBlock { .. }) => None,
-            result => result?,
+        let damaged = match store.get(cid.hash()) {
+            Ok(None) => None,
+            Ok(Some(data)) => match VerifiedBlock::verify(cid, data) {
+                Ok(block) => {
+                    looked.stored.push(block);
+                    continue;
+                }
+                Err(_) => Some(GetError::Damaged { cid }),
+            },
+            Err(error @ StoreError::CorruptBlock { .. }) => Some(error.into()),
+            Err(error) => return Err(error.into()),
         };
-        match data.map(|data| VerifiedBlock::verify(cid, data)) {
-            Some(Ok(block)) => stored.push(block),
-            Some(Err(_)) | None => absent.push((cid, size)),
-        }
+        looked.absent.push((cid, size));
+        looked.damaged = looked.damaged.or(damaged);
     }
-    Ok((stored, absent))
+    Ok(looked)
 }
 
 /// Keeps blocks in a store, in batches, while more are being fetched.

@@ -1,6 +1,6 @@
 //! The one stream per peer on which our wants go out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bowline_bitswap::Version;
 use bowline_identity::PeerId;
@@ -15,19 +15,38 @@ use super::{Core, inbound::Messages, now};
 /// Space for one read of an answer that comes back on the want stream, in bytes.
 const READ_SIZE: usize = 64 * 1024;
 
+/// The pause after the first stream in a row that could not be opened; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause between two attempts, as for reply streams.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
 /// Opens the want stream to `peer` and writes what the fetcher has to say, until the stream or the peer ends.
 pub(super) async fn write(core: Arc<Core>, peer: PeerId, due: Arc<Notify>) {
-    match open(&core, peer).await {
-        Ok((stream, version)) => {
-            core.decide(|machines| machines.wants_open(&core, peer, &due, version));
-            let ended = carry(&core, peer, &due, stream, version).await;
-            tracing::debug!(%peer, ?ended, "a want stream ended");
-            core.decide(|machines| machines.wants_ended(peer, &due));
+    let Some((stream, version)) = open_at_last(&core, peer, &due).await else { return };
+    core.decide(|machines| machines.wants_open(&core, peer, &due, version));
+    let ended = carry(&core, peer, &due, stream, version).await;
+    tracing::debug!(%peer, ?ended, "a want stream ended");
+    core.decide(|machines| machines.wants_ended(peer, &due));
+}
+
+/// Tries to open the want stream until it succeeds, the peer refuses for good, or nobody needs the stream any more.
+async fn open_at_last(core: &Arc<Core>, peer: PeerId, due: &Arc<Notify>) -> Option<(Stream, Version)> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match open(core, peer).await {
+            Ok(opened) => return Some(opened),
+            Err(error) => error,
+        };
+        tracing::debug!(%peer, %error, "no want stream");
+        if !core.decide(|machines| machines.wants_failed(peer, due, &error)) {
+            return None;
         }
-        Err(error) => {
-            tracing::debug!(%peer, %error, "no want stream");
-            core.decide(|machines| machines.wants_refused(peer, &due));
+        tokio::time::sleep(pause).await;
+        if !core.decide(|machines| machines.needs_wants(peer, due)) {
+            return None;
         }
+        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 
@@ -79,13 +98,30 @@ impl super::Machines {
         }
     }
 
-    fn wants_refused(&mut self, peer: PeerId, due: &Arc<Notify>) {
-        if self.owns_wants(peer, due) {
+    /// Whether to try again.
+    fn wants_failed(&mut self, peer: PeerId, due: &Arc<Notify>, error: &OpenError) -> bool {
+        if !self.owns_wants(peer, due) {
+            return false;
+        }
+        if matches!(error, OpenError::Refused { .. }) {
             self.want_streams.remove(&peer);
-            // Whoever is connected and gives no stream is as good as one that does not speak Bitswap.
             self.refused.insert(peer);
             self.fetcher.handle_refused(now(), peer);
+            return false;
         }
+        // It was busy or slow, and may not be the next time. What it owes is asked of others until then.
+        self.fetcher.handle_disconnected(now(), peer);
+        true
+    }
+
+    /// Whether the stream that could not be opened is still of use. If it is not, the next fetch begins anew.
+    fn needs_wants(&mut self, peer: PeerId, due: &Arc<Notify>) -> bool {
+        let owned = self.owns_wants(peer, due);
+        if owned && self.mailboxes.is_empty() {
+            self.want_streams.remove(&peer);
+            return false;
+        }
+        owned
     }
 
     fn owns_wants(&self, peer: PeerId, due: &Arc<Notify>) -> bool {
