@@ -16,6 +16,10 @@ pub const MAX_FRAME_PAYLOAD: usize = 65_507;
 /// What a stream may send before the next gets its turn, when there are several, in bytes.
 pub const QUANTUM: usize = 16 * 1024;
 
+/// What a stream may have to send and still go ahead of those with more, in bytes. Less than the
+/// [`QUANTUM`] that every writer may always queue, so that bulk never counts as short.
+pub const SHORT_TURN: usize = 4 * 1024;
+
 /// Bytes that one stream may queue for sending. Exactly one full frame: a longer queue only delays what other
 /// streams write and costs cache, a shorter one splits records.
 pub const MAX_STREAM_QUEUE: usize = MAX_FRAME_PAYLOAD;

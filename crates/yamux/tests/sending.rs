@@ -64,7 +64,7 @@ fn several_writers_take_turns_of_sixteen_kibibytes() {
 }
 
 #[test]
-fn a_small_request_leaves_within_one_round_of_eight_bulk_writers() {
+fn a_small_request_and_its_end_wait_for_one_turn_of_eight_bulk_writers() {
     let mut end = End::client();
     let bulk: Vec<_> = (0..8).map(|_| end.open()).collect();
     for _ in 0..4 {
@@ -74,17 +74,37 @@ fn a_small_request_leaves_within_one_round_of_eight_bulk_writers() {
     }
     assert!(end.session.stats().queued_bytes >= 256 * KIB, "the session's queue is full");
     let request = end.open_beside();
+    let _one_turn = record(&mut end);
     assert_eq!(end.write(request, zeros(KIB)), KIB, "and there is room for the request");
-    let mut before = 0;
-    loop {
-        let frames = record(&mut end);
-        let found = frames.iter().position(|frame| frame.header.stream == request);
-        before += frames[..found.unwrap_or(frames.len())].iter().map(|frame| frame.body.len()).sum::<usize>();
-        if found.is_some() {
-            break;
+    end.finish(request);
+    let frames = record(&mut end);
+    let place =
+        |kind| frames.iter().position(|frame| (frame.header.stream, frame.header.kind) == (request, kind));
+    let (data, fin) = (place(Kind::Data).expect("its data"), place(Kind::WindowUpdate).expect("its FIN"));
+    let bulk_before = |place: usize| frames[..place].iter().map(|frame| frame.body.len()).sum::<usize>();
+    assert!(bulk_before(data) <= 16 * KIB, "{} bytes went before it", bulk_before(data));
+    assert!(bulk_before(fin) <= KIB + 2 * 16 * KIB, "{} bytes went before its end", bulk_before(fin));
+}
+
+#[test]
+fn many_requests_do_not_keep_bulk_from_flowing() {
+    let mut end = End::client();
+    let bulk = end.open();
+    let requests: Vec<_> = (0..100).map(|_| end.open_beside()).collect();
+    end.write(bulk, zeros(64 * KIB));
+    let mut moved = (0, 0);
+    for _ in 0..20 {
+        end.write(bulk, zeros(64 * KIB));
+        for request in &requests {
+            end.write(*request, zeros(KIB));
+        }
+        for frame in record(&mut end) {
+            let of = if frame.header.stream == bulk { &mut moved.0 } else { &mut moved.1 };
+            *of += frame.body.len();
         }
     }
-    assert!(before <= 8 * 16 * KIB + 16 * KIB, "{before} bytes went first");
+    assert!(moved.0 >= 190 * KIB, "a window's worth of bulk but for what still waits: {moved:?}");
+    assert!(moved.1 > 0, "{moved:?}");
 }
 
 #[test]
