@@ -1,4 +1,5 @@
 //! How many times bytes cross the path before an answer is there, counted in virtual time on a path of 100 ms.
+#![allow(clippy::disallowed_methods, reason = "transcripts that spawn their peers")]
 
 mod common;
 

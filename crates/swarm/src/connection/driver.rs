@@ -203,7 +203,10 @@ impl Driver {
         let mut wrote = false;
         while !self.output.is_empty() {
             match Pin::new(&mut self.socket).poll_write(cx, self.output.waiting()) {
-                Poll::Pending => break,
+                Poll::Pending => {
+                    self.output.blocked();
+                    break;
+                }
                 Poll::Ready(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
                 Poll::Ready(Ok(len)) => {
                     self.output.advance(len);

@@ -2,17 +2,29 @@
 
 use bytes::BytesMut;
 
-/// Bytes that may wait before the session is asked for more: four full records.
-const MAX_WAITING: usize = 4 * 65_537;
+/// The longest record with its length and its tag, in bytes.
+const RECORD: usize = 65_537;
+
+/// Records that are sealed at once while the socket takes all of them.
+const MOST_RECORDS: usize = 4;
 
 /// Records in the order of the wire, of which the socket has taken a part.
 ///
-/// Whenever it has taken everything, the next record begins where the memory does. So a connection whose socket
-/// keeps up seals into the same few pages again and again, which are in the core's cache.
-#[derive(Default)]
+/// Records are sealed when everything before them is gone, several at once for a socket that keeps up and one for
+/// one that does not: what is sealed cannot be overtaken any more, by no control frame and no small request.
+///
+/// The next record begins where the memory does. So a busy connection seals into the same few pages again and again,
+/// which are in the core's cache.
 pub(super) struct Output {
     bytes: BytesMut,
     taken: usize,
+    records_at_once: usize,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self { bytes: BytesMut::new(), taken: 0, records_at_once: 1 }
+    }
 }
 
 impl Output {
@@ -25,19 +37,10 @@ impl Output {
         self.waiting().is_empty()
     }
 
-    /// Where the next record goes, unless enough waits already.
+    /// Where the next record goes, unless the socket has to take others first.
     pub(super) fn room(&mut self) -> Option<&mut BytesMut> {
-        if self.waiting().len() >= MAX_WAITING {
-            return None;
-        }
-        if self.taken >= MAX_WAITING {
-            // The socket takes bytes but never all of them: what is left moves, at most once for as much as it took.
-            let waiting = self.waiting().len();
-            self.bytes.copy_within(self.taken.., 0);
-            self.bytes.truncate(waiting);
-            self.taken = 0;
-        }
-        Some(&mut self.bytes)
+        let room = self.taken == 0 && self.bytes.len() + RECORD <= self.records_at_once * RECORD;
+        room.then_some(&mut self.bytes)
     }
 
     /// The socket took `len` bytes.
@@ -46,7 +49,13 @@ impl Output {
         if self.is_empty() {
             self.bytes.clear();
             self.taken = 0;
+            self.records_at_once = (2 * self.records_at_once).min(MOST_RECORDS);
         }
+    }
+
+    /// The socket took not all that waits.
+    pub(super) fn blocked(&mut self) {
+        self.records_at_once = 1;
     }
 
     /// Gives the memory back when nothing waits.
@@ -61,48 +70,60 @@ impl Output {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_was_taken_in_parts_comes_in_order_and_the_memory_is_bounded() {
-        let (mut output, mut sent, mut received) = (Output::default(), 0_u32, Vec::new());
-        for round in 0..10_000 {
-            if let Some(room) = output.room() {
-                let record: Vec<u8> = (sent..sent + 1_000).flat_map(u32::to_be_bytes).collect();
-                room.extend_from_slice(&record);
-                sent += 1_000;
-            }
-            // The socket never takes everything, until the end.
-            let take = (output.waiting().len() - 1).min(3_000 + round % 100);
-            received.extend_from_slice(&output.waiting()[..take]);
-            output.advance(take);
-            assert!(output.bytes.capacity() < 4 * MAX_WAITING, "{}", output.bytes.capacity());
+    /// Seals as many full records as there is room for.
+    fn fill(output: &mut Output) -> usize {
+        let mut records = 0;
+        while let Some(room) = output.room() {
+            room.extend_from_slice(&[0; RECORD]);
+            records += 1;
         }
-        received.extend_from_slice(output.waiting());
-        let expected: Vec<u8> = (0..sent).flat_map(u32::to_be_bytes).collect();
-        assert!(received == expected);
+        records
     }
 
     #[test]
-    fn records_begin_at_the_same_place_while_the_socket_takes_all() {
+    fn a_socket_that_keeps_up_gets_more_records_at_once() {
         let mut output = Output::default();
-        let mut places = Vec::new();
-        for _ in 0..4 {
-            output.room().expect("room").extend_from_slice(&[0; 65_537]);
-            places.push(output.waiting().as_ptr());
-            output.advance(65_537);
+        let batches = [(); 5].map(|()| {
+            let records = fill(&mut output);
+            output.advance(output.waiting().len());
+            records
+        });
+        assert_eq!(batches, [1, 2, 4, 4, 4]);
+    }
+
+    #[test]
+    fn while_the_socket_has_not_taken_everything_nothing_more_is_sealed() {
+        let mut output = Output::default();
+        for _ in 0..3 {
+            fill(&mut output);
+            output.advance(output.waiting().len());
         }
-        assert_eq!(places[1..], [places[1]; 3]);
+        assert_eq!(fill(&mut output), 4);
+        output.advance(4 * RECORD - 1);
+        output.blocked();
+        assert!(output.room().is_none(), "a byte waits");
+        output.advance(1);
+        assert_eq!(fill(&mut output), 2, "and it begins anew");
+    }
+
+    #[test]
+    fn small_records_share_the_room_of_a_full_one() {
+        let mut output = Output::default();
+        output.room().expect("room").extend_from_slice(&[0; 100]);
+        assert!(output.room().is_none(), "a full record might not fit any more");
+    }
+
+    #[test]
+    fn records_begin_at_the_same_place_and_the_memory_goes_with_release() {
+        let mut output = Output::default();
+        let places = [(); 6].map(|()| {
+            fill(&mut output);
+            let place = output.waiting().as_ptr();
+            output.advance(output.waiting().len());
+            place
+        });
+        assert_eq!(places[3..], [places[3]; 3]);
         output.release();
         assert_eq!(output.bytes.capacity(), 0);
-    }
-
-    #[test]
-    fn a_full_output_takes_no_record() {
-        let mut output = Output::default();
-        while let Some(room) = output.room() {
-            room.extend_from_slice(&[0; 65_537]);
-        }
-        assert_eq!(output.waiting().len(), MAX_WAITING);
-        output.advance(1);
-        assert!(output.room().is_some());
     }
 }
