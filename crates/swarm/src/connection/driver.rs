@@ -119,12 +119,15 @@ impl Driver {
             let opened = self.open_records()?;
             let read = self.poll_read(cx)?;
             let wrote = self.poll_write(cx)?;
-            if !(opened || read || wrote) {
-                self.poll_timer(cx);
-                return Ok(Poll::Pending);
+            if !self.output.is_empty() && matches!(self.phase, Phase::Running) && self.session.is_over(cx) {
+                self.phase = Phase::Farewell { reason: CloseReason::Local { code: 0 } };
             }
             if !matches!(self.phase, Phase::Running) {
                 return Ok(Poll::Ready(()));
+            }
+            if !(opened || read || wrote) {
+                self.poll_timer(cx);
+                return Ok(Poll::Pending);
             }
         }
         cx.waker().wake_by_ref();
@@ -274,10 +277,10 @@ impl Driver {
     fn release_idle_buffers(&mut self) {
         if !self.active {
             self.input.release();
-            self.output.release();
             self.plaintexts = Vec::new();
         }
         self.active = false;
+        self.output.release_unless_used();
     }
 
     /// Sends what is queued, then ends our direction of the socket.

@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use bowline_noise::LENGTH_PREFIX;
 use bytes::BytesMut;
 
 /// Space for one read while a connection is quiet, in bytes: identify and pings fit.
@@ -30,21 +31,33 @@ impl Input {
         Self { bytes, resting: BytesMut::new(), read_size: SMALL_READ }
     }
 
-    /// Makes room for one read.
+    /// Makes room for one read. What is there is the beginning of a record, or nothing.
     pub(super) fn reserve(&mut self) {
-        if self.bytes.try_reclaim(self.read_size) {
+        let len = self.bytes.len();
+        let missing = self.record_len().saturating_sub(len);
+        // A record that comes in crumbs is completed where it lies: moving it for every one would be a peer's choice.
+        if missing > 0 && self.bytes.capacity() - len >= missing.min(self.read_size) {
             return;
         }
-        if self.read_size == LARGE_READ && self.resting.try_reclaim(self.bytes.len() + LARGE_READ) {
+        if self.bytes.try_reclaim(self.read_size.max(missing)) {
+            return;
+        }
+        if self.read_size == LARGE_READ && self.resting.try_reclaim(len + LARGE_READ) {
             self.resting.extend_from_slice(&self.bytes);
             mem::swap(&mut self.bytes, &mut self.resting);
             self.resting.clear();
             return;
         }
-        let mut fresh = BytesMut::with_capacity(self.bytes.len() + self.read_size);
+        let mut fresh = BytesMut::with_capacity(len + self.read_size.max(missing));
         fresh.extend_from_slice(&self.bytes);
         self.resting = mem::replace(&mut self.bytes, fresh);
         self.resting.clear();
+    }
+
+    /// How long the record is that has begun, with its length; zero when that is not known.
+    fn record_len(&self) -> usize {
+        let prefix = self.bytes.first_chunk::<LENGTH_PREFIX>();
+        prefix.map_or(0, |prefix| LENGTH_PREFIX + usize::from(u16::from_be_bytes(*prefix)))
     }
 
     /// `len` bytes were read; the next read gets room for more, or for less.
@@ -81,7 +94,7 @@ mod tests {
     fn read(input: &mut Input) -> *const u8 {
         input.reserve();
         let room = input.bytes.capacity() - input.bytes.len();
-        assert!(room >= input.read_size);
+        assert!(room >= input.read_size, "{room}");
         input.bytes.resize(input.bytes.len() + input.read_size, 7);
         input.adapt(input.read_size);
         input.bytes.as_ptr()
@@ -134,6 +147,22 @@ mod tests {
             assert_eq!(input.bytes, vec![9; 100]);
             input.bytes.clear();
         }
+    }
+
+    #[test]
+    fn a_record_that_comes_in_crumbs_is_not_moved_for_every_one() {
+        let mut input = Input::new(BytesMut::new());
+        let mut places = std::collections::BTreeSet::new();
+        input.reserve();
+        input.bytes.extend_from_slice(&[0xff, 0xff]);
+        while input.bytes.len() < 65_537 {
+            input.reserve();
+            assert!(input.bytes.capacity() > input.bytes.len(), "room for a byte at least");
+            input.bytes.extend_from_slice(&[0]);
+            input.adapt(1);
+            places.insert(input.bytes.as_ptr());
+        }
+        assert!(places.len() <= 2, "{} places", places.len());
     }
 
     #[test]

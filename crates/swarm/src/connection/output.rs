@@ -19,11 +19,16 @@ pub(super) struct Output {
     bytes: BytesMut,
     taken: usize,
     records_at_once: usize,
+    /// More than pings went out since the memory was last looked at.
+    used: bool,
 }
+
+/// What an idle connection sends, in bytes: pings and window updates.
+const QUIET: usize = 1024;
 
 impl Default for Output {
     fn default() -> Self {
-        Self { bytes: BytesMut::new(), taken: 0, records_at_once: 1 }
+        Self { bytes: BytesMut::new(), taken: 0, records_at_once: 1, used: false }
     }
 }
 
@@ -46,6 +51,7 @@ impl Output {
     /// The socket took `len` bytes.
     pub(super) fn advance(&mut self, len: usize) {
         self.taken += len;
+        self.used |= len > QUIET;
         if self.is_empty() {
             self.bytes.clear();
             self.taken = 0;
@@ -58,9 +64,10 @@ impl Output {
         self.records_at_once = 1;
     }
 
-    /// Gives the memory back when nothing waits.
-    pub(super) fn release(&mut self) {
-        if self.is_empty() {
+    /// Gives the memory back when nothing waits, and nothing but pings went out since the last call.
+    pub(super) fn release_unless_used(&mut self) {
+        let used = std::mem::take(&mut self.used);
+        if !used && self.is_empty() {
             *self = Self::default();
         }
     }
@@ -123,7 +130,11 @@ mod tests {
             place
         });
         assert_eq!(places[3..], [places[3]; 3]);
-        output.release();
-        assert_eq!(output.bytes.capacity(), 0);
+        output.release_unless_used();
+        assert!(output.bytes.capacity() > 0, "it was used since");
+        output.room().expect("room").extend_from_slice(&[0; 30]);
+        output.advance(30);
+        output.release_unless_used();
+        assert_eq!(output.bytes.capacity(), 0, "a ping is no use");
     }
 }

@@ -43,6 +43,8 @@ struct Waiting {
     openers: Vec<Waker>,
     closers: Vec<Waker>,
     driver: Option<Waker>,
+    /// The driver, while its socket takes nothing: only the end of the session concerns it then.
+    blocked_driver: Option<Waker>,
 }
 
 /// What the driver finds when it looks for something to send.
@@ -79,6 +81,9 @@ impl SessionConnection {
         let mut wakers = shared.take_woken();
         if shared.session.has_transmit() || shared.closing.is_some() || shared.wants_earlier_timeout() {
             wakers.extend(shared.waiting.driver.take());
+        }
+        if shared.closing.is_some() {
+            wakers.extend(shared.waiting.blocked_driver.take());
         }
         drop(shared);
         wakers.into_iter().for_each(Waker::wake);
@@ -129,6 +134,15 @@ impl SessionConnection {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// Whether the session is over, so that a socket that takes nothing is not waited for. If not, the caller is woken
+    /// when it is.
+    pub(crate) fn is_over(&self, cx: &mut Context<'_>) -> bool {
+        let mut shared = self.lock();
+        let over = shared.session.is_closed();
+        shared.waiting.blocked_driver = (!over).then(|| cx.waker().clone());
+        over
+    }
+
     /// When the session next needs to see the clock. The caller sees to it: it is woken when the time moves forward.
     pub(crate) fn arm(&self) -> Option<Instant> {
         let mut shared = self.lock();
@@ -165,7 +179,10 @@ impl Shared {
                     self.farewell = Some(code);
                     wakers.extend(self.waiting.driver.take());
                 }
-                yamux::Event::Closed(_) => wakers.extend(self.waiting.driver.take()),
+                yamux::Event::Closed(_) => {
+                    wakers.extend(self.waiting.driver.take());
+                    wakers.extend(self.waiting.blocked_driver.take());
+                }
                 _ => {}
             }
         }
@@ -200,6 +217,7 @@ impl Waiting {
         wakers.append(&mut self.openers);
         wakers.append(&mut self.closers);
         wakers.extend(self.driver.take());
+        wakers.extend(self.blocked_driver.take());
         wakers
     }
 }
@@ -399,7 +417,8 @@ impl MuxedConnection for SessionConnection {
         let shared = self.lock();
         let closing = || shared.closing.map(|code| CloseReason::Local { code });
         let farewell = || shared.farewell.map(|code| CloseReason::Remote { code });
-        shared.closed.clone().or_else(closing).or_else(farewell)
+        let over = || shared.session.close_reason().map(close_reason);
+        shared.closed.clone().or_else(closing).or_else(farewell).or_else(over)
     }
 
     fn stats(&self) -> ConnectionStats {

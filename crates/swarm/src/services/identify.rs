@@ -155,6 +155,8 @@ async fn push(island: &Arc<Island>, entry: &Arc<Entry>) {
 /// What we tell the peer of `entry`.
 fn message(island: &Island, entry: &Entry) -> Bytes {
     let protocols = island.protocols.names();
+    // Locked before the addresses are read: a list that is older than the record's would get a newer number.
+    let mut records = island.records.lock().unwrap_or_else(PoisonError::into_inner);
     let local = Local {
         keypair: &island.keypair,
         protocol_version: &island.config.protocol_version,
@@ -164,7 +166,7 @@ fn message(island: &Island, entry: &Entry) -> Bytes {
         remote_addr: entry.remote_addr.clone(),
         record_seq: Some(clock::unix_nanos()),
     };
-    encode(&local, &mut island.records.lock().unwrap_or_else(PoisonError::into_inner)).bytes
+    encode(&local, &mut records).bytes
 }
 
 fn entry_of(island: &Island, stream: &Stream) -> Option<Arc<Entry>> {
