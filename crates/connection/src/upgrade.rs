@@ -83,6 +83,8 @@ pub struct Upgrade {
     timeout: Duration,
     /// When we last had something to send: what answers it tells the round-trip time.
     sent_at: Instant,
+    /// How long the other side took to end the handshake.
+    round_trip: Option<Duration>,
     observation: Observation,
 }
 
@@ -143,6 +145,7 @@ impl Upgrade {
             deadline,
             timeout: config.timeout,
             sent_at: now,
+            round_trip: None,
             observation,
         }
     }
@@ -306,6 +309,8 @@ impl Upgrade {
         established: Established,
     ) -> Result<(), UpgradeError> {
         let Established { peer, mut sealer, opener, muxer, .. } = established;
+        // Messages of the muxer's choice may answer nothing: they would tell too short a time.
+        self.round_trip = Some(now.saturating_duration_since(self.sent_at));
         let inlined = matches!(muxer, MuxerChoice::Inlined(_));
         if !inlined && role == yamux::Role::Server {
             let muxing =
@@ -332,7 +337,9 @@ impl Upgrade {
     /// may wait behind that burst without harm.
     fn new_session(&self, now: Instant, role: yamux::Role) -> yamux::Session {
         let mut session = yamux::Session::new(now, role, self.yamux.clone());
-        session.record_round_trip(now, now.saturating_duration_since(self.sent_at));
+        if let Some(round_trip) = self.round_trip {
+            session.record_round_trip(now, round_trip);
+        }
         session
     }
 

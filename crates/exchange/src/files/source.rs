@@ -80,7 +80,6 @@ pub(super) struct Feeder {
     source: Source,
     fetch: Option<Fetch>,
     timeout: Duration,
-    last_progress: Instant,
     /// Wants that the fetch has not answered.
     awaited: BTreeSet<Cid>,
     /// Why the walk cannot go on, once it has had the blocks that are there. Only the first such error is told.
@@ -101,7 +100,6 @@ impl Feeder {
             source: source.clone(),
             fetch,
             timeout: options.timeout,
-            last_progress: Instant::now(),
             awaited: BTreeSet::new(),
             lacking: None,
             keeper,
@@ -155,7 +153,8 @@ impl Feeder {
 
     /// Waits for blocks from peers, and takes all that are there.
     async fn take_fetched(&mut self) -> Result<Vec<VerifiedBlock>, GetError> {
-        let deadline = self.last_progress + self.timeout;
+        // Only waiting for blocks counts, not the time that a slow disk or reader took before.
+        let deadline = Instant::now() + self.timeout;
         let mut blocks = Vec::new();
         while blocks.is_empty() && self.lacking.is_none() {
             let (Some(fetch), Some(cid)) = (&mut self.fetch, self.awaited.first().copied()) else {
@@ -190,7 +189,6 @@ impl Feeder {
     }
 
     fn arrived(&mut self, blocks: &[VerifiedBlock]) {
-        self.last_progress = Instant::now();
         self.progress.blocks += blocks.len() as u64;
     }
 

@@ -18,8 +18,8 @@ const READ_SIZE: usize = 64 * 1024;
 /// The pause after the first stream in a row that could not be opened; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause between two attempts, as for reply streams.
-const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause between two attempts: short beside the time that a get waits for a block.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// Opens the want stream to `peer` and writes what the fetcher has to say, until the stream or the peer ends.
 pub(super) async fn write(core: Arc<Core>, peer: PeerId, due: Arc<Notify>) {
