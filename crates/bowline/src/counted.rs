@@ -3,50 +3,29 @@
 use std::{
     io,
     pin::Pin,
-    sync::atomic::{AtomicBool, Ordering},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use tokio::io::AsyncWrite;
 
-/// Counts what was written, and tells whether the output holds its writer up.
+/// Counts what was written.
 pub(crate) struct Counted<'a, W> {
-    out: &'a mut W,
-    written: u64,
-    is_held: &'a AtomicBool,
-}
-
-impl<'a, W> Counted<'a, W> {
-    pub(crate) fn new(out: &'a mut W, is_held: &'a AtomicBool) -> Self {
-        Self { out, written: 0, is_held }
-    }
-
-    pub(crate) fn written(&self) -> u64 {
-        self.written
-    }
-
-    fn note<T>(&self, polled: Poll<T>) -> Poll<T> {
-        self.is_held.store(polled.is_pending(), Ordering::Relaxed);
-        polled
-    }
+    pub(crate) out: &'a mut W,
+    pub(crate) written: u64,
 }
 
 impl<W: AsyncWrite + Unpin> AsyncWrite for Counted<'_, W> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut *self.out).poll_write(cx, bytes);
-        if let Poll::Ready(Ok(wrote)) = &polled {
-            self.written += *wrote as u64;
-        }
-        self.note(polled)
+        let wrote = ready!(Pin::new(&mut *self.out).poll_write(cx, bytes))?;
+        self.written += wrote as u64;
+        Poll::Ready(Ok(wrote))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut *self.out).poll_flush(cx);
-        self.note(polled)
+        Pin::new(&mut *self.out).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut *self.out).poll_shutdown(cx);
-        self.note(polled)
+        Pin::new(&mut *self.out).poll_shutdown(cx)
     }
 }

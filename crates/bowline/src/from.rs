@@ -12,22 +12,18 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use bowline_bitswap::Sources;
 use bowline_block::Cid;
-use bowline_exchange::{Exchange, files};
+use bowline_exchange::files;
 use bowline_identity::{Multiaddr, PeerId, address};
 use bowline_swarm::Host;
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::{sync::Notify, time::timeout};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::{GetError, Lost};
-
-/// How often it is asked, once the last peer is gone, whether the work lacks a block. What had arrived by then is
-/// hashed within a fraction of it.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The peers at some addresses, as they come and go.
 struct Peers<'a> {
@@ -96,16 +92,14 @@ impl<'a> Peers<'a> {
 
 /// Does `work` with the peers at `from` as sources, and again with those that came later when a block was missing.
 ///
-/// When all peers are gone, the work goes on with what had arrived, however long its disk or its reader takes, until
-/// it lacks a block: `lacks` says whether it waits for one.
+/// The token is cancelled when all peers are gone: the work goes on with what had arrived, until it lacks a block.
 pub(crate) async fn with_peers<T, W: Future<Output = Result<T, files::GetError>>>(
-    exchange: &Exchange,
+    host: &Host,
     cid: Cid,
     from: Vec<Multiaddr>,
-    work: impl Fn(Sources) -> W,
-    lacks: impl Fn() -> bool,
+    work: impl Fn(Sources, CancellationToken) -> W,
 ) -> Result<T, GetError> {
-    let peers = Peers::new(exchange.host(), &from);
+    let (peers, gone) = (Peers::new(host, &from), CancellationToken::new());
     let work = async {
         let mut tried = 0;
         loop {
@@ -114,7 +108,7 @@ pub(crate) async fn with_peers<T, W: Future<Output = Result<T, files::GetError>>
                 return std::future::pending().await;
             }
             tried = peers.connected.load(Ordering::Relaxed);
-            match work(peers.sources()).await {
+            match work(peers.sources(), gone.clone()).await {
                 Err(files::GetError::Missing { .. }) if peers.more_than(tried).await => {}
                 done => return done,
             }
@@ -129,15 +123,11 @@ pub(crate) async fn with_peers<T, W: Future<Output = Result<T, files::GetError>>
     if peers.connected.load(Ordering::Relaxed) == 0 {
         return Err(GetError::NoPeers { cid, lost });
     }
-    loop {
-        let arrived = || exchange.stats().fetcher.blocks;
-        let before = arrived();
-        match timeout(LOOK_EVERY, &mut work).await {
-            Ok(Err(files::GetError::Missing { .. } | files::GetError::TimedOut { .. })) => break,
-            Ok(done) => return Ok(done?),
-            Err(_) if lacks() && arrived() == before => break,
-            Err(_) => {}
+    gone.cancel();
+    match work.await {
+        Err(files::GetError::Missing { .. } | files::GetError::TimedOut { .. }) => {
+            Err(GetError::NoPeers { cid, lost })
         }
+        done => Ok(done?),
     }
-    Err(GetError::NoPeers { cid, lost })
 }

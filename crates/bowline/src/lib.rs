@@ -44,7 +44,6 @@
 //! Features, all on by default: `dns` resolves names in addresses; `secp256k1`, `ecdsa` and `rsa` are the kinds of
 //! keys that peers may have besides Ed25519.
 
-mod asked;
 mod counted;
 mod error;
 mod from;

@@ -4,10 +4,7 @@ use std::{
     fmt,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -25,7 +22,7 @@ use bowline_swarm::{Config, Host, ShutdownReport};
 use bowline_unixfs::Profile;
 use tokio::{io::AsyncWrite, sync::Mutex};
 
-use crate::{AddError, GetError, StartError, asked::Asked, counted::Counted, from::with_peers};
+use crate::{AddError, GetError, StartError, counted::Counted, from::with_peers};
 
 /// An IPFS peer: a host, Bitswap on it, and a store of blocks.
 ///
@@ -269,12 +266,12 @@ impl Node {
         let got = if from.is_empty() {
             files::get(&self.stored(), cid, path, options).await?
         } else {
-            let asked = Asked::new(Arc::clone(&self.store));
-            let get = |sources| {
-                let source = Source::network(&self.exchange, sources, Some(asked.clone()));
+            let get = |sources, gone| {
+                let keep = Some(Arc::clone(&self.store));
+                let source = Source::network(&self.exchange, sources, keep).until(gone);
                 async move { files::get(&source, cid, path, options).await }
             };
-            with_peers(&self.exchange, cid, from, get, || asked.is_wanted(&self.exchange)).await?
+            with_peers(&self.host, cid, from, get).await?
         };
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         self.take_down(cid, name.unwrap_or_default()).await?;
@@ -302,21 +299,19 @@ impl Node {
         if from.is_empty() {
             return Ok(files::cat(&self.stored(), cid, None, out, options).await?);
         }
-        let is_held = AtomicBool::new(false);
         // One try follows the other, so nobody ever waits for the lock.
-        let out = Mutex::new(Counted::new(out, &is_held));
-        let cat = |sources| {
-            let (source, out) = (Source::network(&self.exchange, sources, None), &out);
+        let out = Mutex::new(Counted { out, written: 0 });
+        let cat = |sources, gone| {
+            let (source, out) = (Source::network(&self.exchange, sources, None).until(gone), &out);
             async move {
                 let mut out = out.lock().await;
                 // What an earlier try wrote stands.
-                let rest = out.written()..u64::MAX;
+                let rest = out.written..u64::MAX;
                 files::cat(&source, cid, Some(rest), &mut *out, options).await
             }
         };
-        // Whenever it waits, it waits for its reader or for a block.
-        with_peers(&self.exchange, cid, from, cat, || !is_held.load(Ordering::Relaxed)).await?;
-        Ok(out.into_inner().written())
+        with_peers(&self.host, cid, from, cat).await?;
+        Ok(out.into_inner().written)
     }
 
     /// Lists the directory `cid`, from the peers at `from` or, without peers, from the store.
@@ -366,8 +361,8 @@ impl Node {
         }
         // One try follows the other, so nobody ever waits for the lock.
         let told = Mutex::new((0_usize, on_entry));
-        let list = |sources| {
-            let (source, told) = (Source::network(&self.exchange, sources, None), &told);
+        let list = |sources, gone| {
+            let (source, told) = (Source::network(&self.exchange, sources, None).until(gone), &told);
             async move {
                 let mut told = told.lock().await;
                 let (told, on_entry) = &mut *told;
@@ -384,7 +379,7 @@ impl Node {
                 files::list_each(&source, cid, options, tell).await
             }
         };
-        with_peers(&self.exchange, cid, from, list, || true).await
+        with_peers(&self.host, cid, from, list).await
     }
 
     /// Stops in good order: application streams get `grace` to end, and connections say farewell.

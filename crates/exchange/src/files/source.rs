@@ -7,13 +7,17 @@ use bowline_block::{Cid, VerifiedBlock};
 use bowline_blockstore::{BlockStore, StoreError};
 use bowline_identity::PeerId;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::{GetError, OnProgress, Progress};
 use crate::{Exchange, Fetch, FetchEvent, OffLoad};
 
 /// Blocks are stored in batches of about this many bytes, each synced once.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long a block may be on its way from the last peer's connection through the hashing, once that peer is gone.
+const AFTERMATH: Duration = Duration::from_millis(500);
 
 /// Batches that are being stored at the same time; then the fetch waits. Two hide copying behind syncing.
 const MAX_BATCHES: usize = 2;
@@ -23,6 +27,8 @@ const MAX_BATCHES: usize = 2;
 pub struct Source {
     store: Option<Arc<dyn BlockStore>>,
     network: Option<(Exchange, Sources)>,
+    /// Cancelled when no peer is left who could send more.
+    gone: CancellationToken,
     off_load: OffLoad,
 }
 
@@ -30,13 +36,21 @@ impl Source {
     /// Blocks of a store, and no others.
     #[must_use]
     pub fn local(store: Arc<dyn BlockStore>, off_load: OffLoad) -> Self {
-        Self { store: Some(store), network: None, off_load }
+        Self { store: Some(store), network: None, gone: CancellationToken::new(), off_load }
     }
 
     /// Blocks of peers. With `keep`, blocks that are there are not fetched, and those that come are kept.
     #[must_use]
     pub fn network(exchange: &Exchange, sources: Sources, keep: Option<Arc<dyn BlockStore>>) -> Self {
-        Self { store: keep, network: Some((exchange.clone(), sources)), off_load: exchange.off_load() }
+        let network = Some((exchange.clone(), sources));
+        Self { store: keep, network, gone: CancellationToken::new(), off_load: exchange.off_load() }
+    }
+
+    /// With `gone` cancelled, no peer is left who could send more: the work goes on with what had arrived, however
+    /// long its disk or its reader takes, and fails with [`GetError::TimedOut`] as soon as it waits for another block.
+    #[must_use]
+    pub fn until(self, gone: CancellationToken) -> Self {
+        Self { gone, ..self }
     }
 
     pub(super) fn off_load(&self) -> OffLoad {
@@ -154,14 +168,24 @@ impl Feeder {
     /// Waits for blocks from peers, and takes all that are there.
     async fn take_fetched(&mut self) -> Result<Vec<VerifiedBlock>, GetError> {
         // Only waiting for blocks counts, not the time that a slow disk or reader took before.
-        let deadline = Instant::now() + self.timeout;
+        let begun = Instant::now();
+        let (mut deadline, mut is_gone) = (begun + self.timeout, false);
         let mut blocks = Vec::new();
         while blocks.is_empty() && self.lacking.is_none() {
             let (Some(fetch), Some(cid)) = (&mut self.fetch, self.awaited.first().copied()) else {
                 return Err(GetError::Stuck);
             };
-            let timed_out = GetError::TimedOut { after: self.timeout, cid };
-            let mut event = Some(timeout_at(deadline, fetch.next()).await.map_err(|_| timed_out)?);
+            let mut event = tokio::select! {
+                biased;
+                event = fetch.next() => Some(event),
+                () = sleep_until(deadline) => {
+                    return Err(GetError::TimedOut { after: deadline - begun, cid });
+                }
+                () = self.source.gone.cancelled(), if !is_gone => {
+                    (deadline, is_gone) = (deadline.min(Instant::now() + AFTERMATH), true);
+                    continue;
+                }
+            };
             while let Some(next) = event.take() {
                 match next {
                     FetchEvent::Block { block, peer } => {
