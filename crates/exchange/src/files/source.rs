@@ -169,23 +169,9 @@ impl Feeder {
     async fn take_fetched(&mut self) -> Result<Vec<VerifiedBlock>, GetError> {
         // Only waiting for blocks counts, not the time that a slow disk or reader took before.
         let begun = Instant::now();
-        let (mut deadline, mut is_gone) = (begun + self.timeout, false);
         let mut blocks = Vec::new();
         while blocks.is_empty() && self.lacking.is_none() {
-            let (Some(fetch), Some(cid)) = (&mut self.fetch, self.awaited.first().copied()) else {
-                return Err(GetError::Stuck);
-            };
-            let mut event = tokio::select! {
-                biased;
-                event = fetch.next() => Some(event),
-                () = sleep_until(deadline) => {
-                    return Err(GetError::TimedOut { after: deadline - begun, cid });
-                }
-                () = self.source.gone.cancelled(), if !is_gone => {
-                    (deadline, is_gone) = (deadline.min(Instant::now() + AFTERMATH), true);
-                    continue;
-                }
-            };
+            let mut event = Some(self.next_event(begun).await?);
             while let Some(next) = event.take() {
                 match next {
                     FetchEvent::Block { block, peer } => {
@@ -199,7 +185,7 @@ impl Feeder {
                     }
                     FetchEvent::Stalled => {}
                 }
-                event = fetch.try_next();
+                event = self.fetch.as_mut().and_then(Fetch::try_next);
             }
         }
         if blocks.is_empty() {
@@ -210,6 +196,25 @@ impl Feeder {
         }
         self.arrived(&blocks);
         Ok(blocks)
+    }
+
+    /// Waits for what the fetch says next, since `begun` at most for as long as was asked for, and with no peer left
+    /// only for what is being hashed.
+    async fn next_event(&mut self, begun: Instant) -> Result<FetchEvent, GetError> {
+        let (Some(fetch), Some(cid)) = (&mut self.fetch, self.awaited.first().copied()) else {
+            return Err(GetError::Stuck);
+        };
+        let (mut deadline, mut is_gone) = (begun + self.timeout, false);
+        loop {
+            tokio::select! {
+                biased;
+                event = fetch.next() => return Ok(event),
+                () = sleep_until(deadline) => return Err(GetError::TimedOut { after: deadline - begun, cid }),
+                () = self.source.gone.cancelled(), if !is_gone => {
+                    (deadline, is_gone) = (deadline.min(Instant::now() + AFTERMATH), true);
+                }
+            }
+        }
     }
 
     fn arrived(&mut self, blocks: &[VerifiedBlock]) {
