@@ -33,6 +33,34 @@ fn the_first_flight_of_a_dialer_is_header_proposal_and_message_1() {
     assert_eq!(record_lens(message), [32]);
 }
 
+/// Each side measures what it waited for the other's part of the handshake. What comes for the muxer right behind it
+/// answers nothing, and does not count.
+#[test]
+fn the_handshake_tells_the_length_of_the_path() {
+    for inlined in [true, false] {
+        let half = Duration::from_millis(50);
+        let begin = start();
+        let at = |halves: u32| begin + halves * half;
+        let (mut at_dialer, mut at_listener) = (dialer(at(0), inlined), listener(at(0), inlined));
+        at_listener.handle_input(at(1), &mut flight(&mut at_dialer)).unwrap();
+        at_dialer.handle_input(at(2), &mut flight(&mut at_listener)).unwrap();
+        let mut last = flight(&mut at_dialer);
+        // Message 3 is 2 + 32 + 16 + payload long; the rest, if any, is for the muxer and comes on its own.
+        let message_3 = 2 + usize::from(u16::from_be_bytes([last[0], last[1]]));
+        let mut muxer = last.split_off(message_3);
+        at_listener.handle_input(at(3), &mut last).unwrap();
+        while !muxer.is_empty() {
+            let record = 2 + usize::from(u16::from_be_bytes([muxer[0], muxer[1]]));
+            at_listener.handle_input(at(3), &mut muxer.split_to(record)).unwrap();
+            let _answer = flight(&mut at_listener);
+        }
+        for mut upgrade in [at_dialer, at_listener] {
+            let upgraded = upgrade.poll_upgraded(at(3)).expect("both are done");
+            assert_eq!(upgraded.session.stats().rtt, Some(2 * half), "inlined: {inlined}");
+        }
+    }
+}
+
 /// A fresh connection, counted: the dialer's second flight brings its first application byte, one and a half round
 /// trips after its first, and the answer is there half a round trip later.
 #[test]

@@ -146,3 +146,20 @@ async fn a_ping_takes_one_round_trip() {
         assert!((ROUND_TRIP..ROUND_TRIP + SLACK).contains(&rtt), "{rtt:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_its_peer_never_ends_is_given_up_in_its_time_though_nothing_else_happens() {
+    let (listener, dialer) = hosts().await;
+    let mut held = listener.accept(common::SINK).unwrap();
+    let connection = dialer.connect(listener.peer_id()).await.unwrap();
+    let mut stream = dialer.open_stream(listener.peer_id(), common::SINK).await.unwrap();
+    stream.negotiated().await.unwrap();
+    stream.finish().await.unwrap();
+    let _held = held.next().await.unwrap();
+    // Everything is sent, and the driver waits for the next ping, half a minute away.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    drop(stream);
+    assert_eq!(connection.stats().streams, 1, "the peer may still end it");
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(connection.stats().streams, 0);
+}

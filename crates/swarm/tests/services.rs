@@ -32,6 +32,8 @@ async fn a_new_protocol_is_pushed_to_who_is_connected() {
     loop {
         if let Some(Ok(Event::Identified { info, .. })) = events.next().await {
             assert!(info.protocols.iter().any(|protocol| protocol == ECHO.as_str()));
+            let held = dialer.connection(listener.peer_id()).unwrap().info().unwrap();
+            assert_eq!(held.protocols, info.protocols, "whoever hears of it finds it there");
             return;
         }
     }

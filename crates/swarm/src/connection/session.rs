@@ -415,10 +415,9 @@ impl MuxedConnection for SessionConnection {
 
     fn close_reason(&self) -> Option<CloseReason> {
         let shared = self.lock();
-        let closing = || shared.closing.map(|code| CloseReason::Local { code });
         let farewell = || shared.farewell.map(|code| CloseReason::Remote { code });
         let over = || shared.session.close_reason().map(close_reason);
-        shared.closed.clone().or_else(closing).or_else(farewell).or_else(over)
+        shared.closed.clone().or_else(over).or_else(farewell)
     }
 
     fn stats(&self) -> ConnectionStats {
