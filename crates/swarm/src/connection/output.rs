@@ -114,6 +114,19 @@ mod tests {
     }
 
     #[test]
+    fn the_rest_of_a_small_record_goes_before_the_next_one() {
+        let mut output = Output::default();
+        for _ in 0..3 {
+            fill(&mut output);
+            output.advance(output.waiting().len());
+        }
+        output.room().expect("room").extend_from_slice(&[0; 100]);
+        assert!(output.room().is_some(), "for a socket that keeps up");
+        output.advance(50);
+        assert!(output.room().is_none());
+    }
+
+    #[test]
     fn small_records_share_the_room_of_a_full_one() {
         let mut output = Output::default();
         output.room().expect("room").extend_from_slice(&[0; 100]);

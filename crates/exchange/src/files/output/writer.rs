@@ -205,3 +205,55 @@ fn sync_folder(folder: &File) -> io::Result<()> {
         synced => synced,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bowline_block::VerifiedBlock;
+    use bowline_blockstore::{BlockStore, MemoryStore};
+    use bowline_unixfs::{Event, ReadConfig, Walker};
+
+    use super::*;
+    use crate::files::{AddOptions, add};
+
+    /// Targets in `dir` for as many files, named by a walk over a tree of them.
+    async fn targets(dir: &Path, count: usize) -> Vec<Arc<Target>> {
+        let (tree, store) = (dir.join("tree"), Arc::new(MemoryStore::new()));
+        fs::create_dir(&tree).unwrap();
+        (0..count).for_each(|n| fs::write(tree.join(n.to_string()), "x").unwrap());
+        let dyn_store: Arc<dyn BlockStore> = Arc::<MemoryStore>::clone(&store);
+        let root = add(&dyn_store, &tree, &AddOptions::default()).await.unwrap().cid;
+        let (mut walker, mut targets) = (Walker::new(root, ReadConfig::default()), Vec::new());
+        while !walker.is_finished() {
+            while let Some(event) = walker.poll_event() {
+                if let Event::File { file: id, .. } = event.unwrap() {
+                    let path = dir.join(targets.len().to_string());
+                    targets.push(Arc::new(Target { id, path, size: 1 }));
+                }
+            }
+            while let Some(cid) = walker.poll_need() {
+                let data = store.get(cid.hash()).unwrap().unwrap();
+                let _supplied = walker.supply(&VerifiedBlock::verify(cid, data).unwrap());
+            }
+        }
+        targets
+    }
+
+    #[tokio::test]
+    async fn files_that_have_begun_and_files_that_wait_for_a_sync_hold_few_descriptors() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::new(Partial::claim(&dir.path().join("out")).unwrap(), true);
+        let (targets, go_on) = (targets(dir.path(), 200).await, AtomicBool::new(false));
+        assert_eq!(targets.len(), 200);
+        for target in &targets {
+            writer.write(vec![Step::Create(Arc::clone(target))], &go_on).unwrap();
+            assert!(writer.open.len() <= 64, "{} begun files are open", writer.open.len());
+        }
+        for target in &targets {
+            let bytes = Bytes::from_static(b"x");
+            let steps = vec![Step::Write(Arc::clone(target), 0, bytes), Step::End(Arc::clone(target))];
+            writer.write(steps, &go_on).unwrap();
+            assert!(writer.whole.len() < 16, "{} whole files wait for a sync", writer.whole.len());
+        }
+        assert!(targets.iter().all(|target| fs::read(&target.path).unwrap() == b"x"));
+    }
+}
