@@ -56,7 +56,7 @@
 //! ```text
 //!   unread payload         max_unread_bytes                                                   [32 MiB]
 //! + what its slices pin    MAX_SHARED_UNREAD / COPY_BELOW inputs of the transport's size      [32 MiB of 256 KiB reads]
-//! + send queues            MAX_SESSION_QUEUE, and MAX_STREAM_QUEUE for each writer who waits
+//! + send queues            MAX_SESSION_QUEUE, and MAX_BLOCKED_QUEUE for each writer who waits
 //!                          for credit                                                         [256 KiB + 64 KiB each]
 //! + control                64 pongs, 256 refusals, one update and one RST for each stream     [some KiB]
 //! + streams                max_inbound_streams + max_outbound_streams, about 300 B each       [1 MiB]

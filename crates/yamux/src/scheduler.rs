@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use crate::{
     StreamId,
-    limits::{MAX_FRAME_PAYLOAD, MAX_SESSION_QUEUE, MAX_STREAM_QUEUE, QUANTUM, SHORT_TURN},
+    limits::{
+        MAX_BLOCKED_QUEUE, MAX_FRAME_PAYLOAD, MAX_SESSION_QUEUE, MAX_STREAM_QUEUE, QUANTUM, SHORT_TURN,
+    },
     stream::Stream,
 };
 
@@ -59,12 +61,12 @@ impl Scheduler {
         let queued = stream.send.queue.len();
         let session = MAX_SESSION_QUEUE.saturating_sub(self.sendable);
         let guaranteed = QUANTUM.saturating_sub(queued);
-        MAX_STREAM_QUEUE.saturating_sub(queued).min(session.max(guaranteed))
+        queue_limit(stream).saturating_sub(queued).min(session.max(guaranteed))
     }
 
     /// Whether a writer who waits is worth waking: half of its queue is free, and a turn's worth may be added.
     pub(crate) fn is_writable(&self, stream: &Stream) -> bool {
-        stream.send.queue.len() <= MAX_STREAM_QUEUE / 2 && self.room(stream) >= QUANTUM
+        stream.send.queue.len() <= queue_limit(stream) / 2 && self.room(stream) >= QUANTUM
     }
 
     /// Whose turn it is, and the payload that the turn allows.
@@ -93,4 +95,10 @@ impl Scheduler {
     fn current_line(&self) -> &VecDeque<StreamId> {
         if self.short_is_next() { &self.short_line } else { &self.line }
     }
+}
+
+/// Bytes that the stream may hold. What the window does not take may lie there for long.
+fn queue_limit(stream: &Stream) -> usize {
+    let window = usize::try_from(stream.send.window).unwrap_or(usize::MAX);
+    window.clamp(MAX_BLOCKED_QUEUE, MAX_STREAM_QUEUE)
 }

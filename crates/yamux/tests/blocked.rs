@@ -67,7 +67,7 @@ fn a_fin_waits_for_the_credit_of_its_data() {
     let headers = end.headers();
     let (last, payload) = headers.split_last().expect("frames");
     assert_eq!(*last, fin(1));
-    assert_eq!(payload.iter().map(|header| header.length as usize).sum::<usize>(), limits::MAX_STREAM_QUEUE);
+    assert_eq!(payload.iter().map(|header| header.length as usize).sum::<usize>(), limits::MAX_BLOCKED_QUEUE);
 }
 
 #[test]
