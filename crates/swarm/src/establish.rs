@@ -6,15 +6,19 @@ use bowline_connection::{Upgrade, UpgradeError, Upgraded};
 use bowline_identity::{Multiaddr, PeerId};
 use bowline_transport::{CloseReason, Connected, Link, MuxedConnection, Socket, TransportError};
 use bowline_yamux::code;
-use bytes::BytesMut;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::watch,
 };
 
 use crate::{
-    AddrError, Connection, ConnectionId, Direction, Event, Stage, clock::now, connection::Driver, inbound,
-    island::Island, peers::Entry, services,
+    AddrError, Connection, ConnectionId, Direction, Event, Stage,
+    clock::now,
+    connection::{Buffers, Driver},
+    inbound,
+    island::Island,
+    peers::Entry,
+    services,
 };
 
 /// The space for one read during an upgrade: the largest handshake message fits, in bytes.
@@ -65,12 +69,12 @@ async fn upgrade_socket(
     mut machine: Upgrade,
     timeout: Duration,
 ) -> Result<(PeerId, Box<Driver>), AddrError> {
-    let mut input = BytesMut::new();
-    let running = run_upgrade(&mut machine, &mut socket, &mut input);
+    let mut buffers = Buffers::default();
+    let running = run_upgrade(&mut machine, &mut socket, &mut buffers);
     let timed_out = AddrError::TimedOut { stage: Stage::Upgrade, after: timeout };
     let upgraded = tokio::time::timeout(timeout, running).await.map_err(|_| timed_out)??;
     let peer = upgraded.peer.peer_id();
-    Ok((peer, Box::new(Driver::new(socket, upgraded, input, machine.take_tap()))))
+    Ok((peer, Box::new(Driver::new(socket, upgraded, buffers, machine.take_tap()))))
 }
 
 fn new_machine(island: &Island, direction: Direction, expected: Option<PeerId>) -> Upgrade {
@@ -82,23 +86,27 @@ fn new_machine(island: &Island, direction: Direction, expected: Option<PeerId>) 
 }
 
 /// Moves bytes between the socket and the upgrade machine until the machine is done.
+///
+/// What it has to say last stays in the output: it leaves with the first frames.
 async fn run_upgrade(
     machine: &mut Upgrade,
     socket: &mut Box<dyn Socket>,
-    input: &mut BytesMut,
+    buffers: &mut Buffers,
 ) -> Result<Upgraded, AddrError> {
-    let mut out = BytesMut::new();
+    let Buffers { input, output } = buffers;
     loop {
         let stepped = machine.handle_input(now(), input);
-        while machine.poll_transmit(&mut out) {}
-        if !out.is_empty() {
-            socket.write_all(&out).await.map_err(transport_error)?;
-            out.clear();
-        }
-        stepped.map_err(AddrError::Upgrade)?;
-        if let Some(upgraded) = machine.poll_upgraded(now()) {
+        while machine.poll_transmit(output) {}
+        if stepped.is_ok()
+            && let Some(upgraded) = machine.poll_upgraded(now())
+        {
             return Ok(upgraded);
         }
+        if !output.is_empty() {
+            socket.write_all(output).await.map_err(transport_error)?;
+            output.clear();
+        }
+        stepped.map_err(AddrError::Upgrade)?;
         input.reserve(UPGRADE_READ);
         if socket.read_buf(input).await.map_err(transport_error)? == 0 {
             return Err(AddrError::Upgrade(machine.handle_end()));
@@ -136,15 +144,15 @@ pub(crate) fn register(
     if !admitted {
         entry.muxed.close(code::connection::RESOURCE_LIMIT);
     }
+    if admitted {
+        island.emit(Event::Connected { peer, connection: entry.id, direction, remote_addr });
+        start_tasks(island, &entry);
+    }
+    // The last one: what the tasks before have to say joins the end of the handshake.
     if let Some(driver) = driver {
         island.tasks.spawn(drive(Arc::clone(island), driver));
     }
-    if !admitted {
-        return Err(limit);
-    }
-    island.emit(Event::Connected { peer, connection: entry.id, direction, remote_addr });
-    start_tasks(island, &entry);
-    Ok(Connection { entry })
+    if admitted { Ok(Connection { entry }) } else { Err(limit) }
 }
 
 /// Starts what every connection has: its streams are accepted, its peer is identified, its end is awaited.

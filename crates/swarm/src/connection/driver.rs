@@ -19,6 +19,7 @@ use bowline_transport::{CloseReason, Socket};
 use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWrite},
+    task::yield_now,
     time::{Sleep, sleep_until},
 };
 
@@ -34,6 +35,9 @@ const DRAIN_READ: usize = 4 * 1024;
 
 /// Rounds of reading and writing in one turn before other tasks get theirs.
 const ROUNDS_PER_TURN: usize = 8;
+
+/// How long a connection may be quiet before it gives its buffers back, and at most twice as long.
+const HOLD: Duration = Duration::from_secs(1);
 
 /// How long a farewell may take: the peer's last bytes are read and dropped, so that ours are not lost to a
 /// TCP reset.
@@ -54,9 +58,18 @@ pub(crate) struct Driver {
     /// The session's timer; armed for `deadline`.
     timer: Pin<Box<Sleep>>,
     deadline: Option<Instant>,
-    /// Whether bytes came since the timer last fired.
-    active: bool,
+    /// When to look whether the buffers are still in use; set while there are any.
+    hold_until: Option<Instant>,
     tap: Option<Box<dyn Tap>>,
+}
+
+/// The bytes around an upgrade that is done.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    /// What was read and belongs to the connection.
+    pub(crate) input: BytesMut,
+    /// The end of the handshake, which the peer waits for.
+    pub(crate) output: BytesMut,
 }
 
 /// Where the connection is in its life.
@@ -83,11 +96,11 @@ impl From<io::Error> for SocketEnd {
 }
 
 impl Driver {
-    /// Takes over a socket after its upgrade; `input` is what was read behind it.
+    /// Takes over a socket after its upgrade; `buffers` are what was read behind it, and what of it is not sent.
     pub(crate) fn new(
         socket: Box<dyn Socket>,
         upgraded: Upgraded,
-        input: BytesMut,
+        buffers: Buffers,
         tap: Option<Box<dyn Tap>>,
     ) -> Self {
         Self {
@@ -96,13 +109,13 @@ impl Driver {
             opener: upgraded.opener,
             session: SessionConnection::new(upgraded.session),
             pending_muxer: upgraded.pending_muxer,
-            input: Input::new(input),
-            output: Output::default(),
+            input: Input::new(buffers.input),
+            output: Output::new(buffers.output),
             plaintexts: Vec::new(),
             phase: Phase::Running,
             timer: Box::pin(sleep_until(tokio::time::Instant::from_std(now()))),
             deadline: None,
-            active: false,
+            hold_until: None,
             tap,
         }
     }
@@ -125,12 +138,17 @@ impl Driver {
             if !matches!(self.phase, Phase::Running) {
                 return Ok(Poll::Ready(()));
             }
+            if opened && self.input.is_busy() {
+                // Readers take what came while it is in the core's cache, and the memory is free for the next read.
+                yield_turn(cx);
+                return Ok(Poll::Pending);
+            }
             if !(opened || read || wrote) {
                 self.poll_timer(cx);
                 return Ok(Poll::Pending);
             }
         }
-        cx.waker().wake_by_ref();
+        yield_turn(cx);
         Ok(Poll::Pending)
     }
 
@@ -149,7 +167,6 @@ impl Driver {
             let message = "the peer ended the transport without a farewell".to_owned();
             return Err(SocketEnd(CloseReason::Lost { kind: io::ErrorKind::UnexpectedEof, message }));
         }
-        self.active = true;
         self.input.adapt(read);
         Ok(true)
     }
@@ -252,7 +269,7 @@ impl Driver {
     /// Lets the session see the clock and arms the timer for its next deadline.
     fn poll_timer(&mut self, cx: &mut Context<'_>) {
         loop {
-            let deadline = self.session.arm();
+            let deadline = self.next_deadline();
             if deadline != self.deadline {
                 self.deadline = deadline;
                 if let Some(deadline) = deadline {
@@ -273,14 +290,21 @@ impl Driver {
         }
     }
 
+    fn next_deadline(&mut self) -> Option<Instant> {
+        if self.hold_until.is_none() && (self.input.holds_memory() || self.output.holds_memory()) {
+            self.hold_until = Some(now() + HOLD);
+        }
+        self.session.arm().into_iter().chain(self.hold_until).min()
+    }
+
     /// An idle connection holds no buffers.
     fn release_idle_buffers(&mut self) {
-        if !self.active {
-            self.input.release();
-            self.plaintexts = Vec::new();
+        if self.hold_until.is_some_and(|until| until <= now()) {
+            self.hold_until = None;
+            self.input.release_unless_used();
+            self.output.release_unless_used();
+            self.plaintexts.shrink_to(0);
         }
-        self.active = false;
-        self.output.release_unless_used();
     }
 
     /// Sends what is queued, then ends our direction of the socket.
@@ -304,6 +328,12 @@ impl Driver {
             }
         }
     }
+}
+
+/// Asks for another turn on the same worker after the tasks that wait. Waking the own task would put it where other
+/// workers look for something to steal, and wake one of them to do so.
+fn yield_turn(cx: &mut Context<'_>) {
+    let _pending = pin!(yield_now()).poll(cx);
 }
 
 impl Future for Driver {

@@ -15,7 +15,8 @@ const LARGE_READ: usize = 256 * 1024;
 ///
 /// Records are opened in place and given away as slices, so a buffer is free again when the last slice is gone.
 /// Two take turns: with readers that keep up, the older one is free by the time it is needed, and a busy
-/// connection asks neither the allocator nor the kernel for memory.
+/// connection asks neither the allocator nor the kernel for memory. Both are as long as the longest read, with what is
+/// left of a record in front of it, so that either can take the other's place.
 #[derive(Default)]
 pub(super) struct Input {
     /// What was read and not taken off.
@@ -23,12 +24,14 @@ pub(super) struct Input {
     /// An empty handle on the buffer before.
     resting: BytesMut,
     read_size: usize,
+    /// A read brought more than quiet connections send since the last call of `release_unless_used`.
+    used: bool,
 }
 
 impl Input {
     /// Goes on with what was read before.
     pub(super) fn new(bytes: BytesMut) -> Self {
-        Self { bytes, resting: BytesMut::new(), read_size: SMALL_READ }
+        Self { bytes, resting: BytesMut::new(), read_size: SMALL_READ, used: false }
     }
 
     /// Makes room for one read. What is there is the beginning of a record, or nothing.
@@ -39,16 +42,17 @@ impl Input {
         if missing > 0 && self.bytes.capacity() - len >= missing.min(self.read_size) {
             return;
         }
-        if self.bytes.try_reclaim(self.read_size.max(missing)) {
+        let room = self.read_size.saturating_sub(len).max(missing);
+        if self.bytes.try_reclaim(room) {
             return;
         }
-        if self.read_size == LARGE_READ && self.resting.try_reclaim(len + LARGE_READ) {
+        if self.resting.try_reclaim(len + room) {
             self.resting.extend_from_slice(&self.bytes);
             mem::swap(&mut self.bytes, &mut self.resting);
             self.resting.clear();
             return;
         }
-        let mut fresh = BytesMut::with_capacity(len + self.read_size.max(missing));
+        let mut fresh = BytesMut::with_capacity(len + room);
         fresh.extend_from_slice(&self.bytes);
         self.resting = mem::replace(&mut self.bytes, fresh);
         self.resting.clear();
@@ -60,13 +64,17 @@ impl Input {
         prefix.map_or(0, |prefix| LENGTH_PREFIX + usize::from(u16::from_be_bytes(*prefix)))
     }
 
-    /// `len` bytes were read; the next read gets room for more, or for less.
+    /// `len` bytes were read. When that was all there was room for, the next read gets room for more.
     pub(super) fn adapt(&mut self, len: usize) {
-        if len >= self.read_size {
+        self.used |= len > SMALL_READ;
+        if self.bytes.len() == self.bytes.capacity() {
             self.read_size = (self.read_size * 8).min(LARGE_READ);
-        } else if len < self.read_size / 8 {
-            self.read_size = (self.read_size / 2).max(SMALL_READ);
         }
+    }
+
+    /// Whether reads bring so much at once that whoever takes it should do so before the next one.
+    pub(super) fn is_busy(&self) -> bool {
+        self.read_size > SMALL_READ
     }
 
     /// Nothing was there to read. Most connections are idle most of the time, and then hold no buffer.
@@ -76,8 +84,20 @@ impl Input {
         }
     }
 
-    /// Gives the memory back, except for what was read and not taken off.
-    pub(super) fn release(&mut self) {
+    /// Whether there is memory that an idle connection would give back.
+    pub(super) fn holds_memory(&self) -> bool {
+        self.bytes.capacity() > 0 || self.resting.capacity() > 0
+    }
+
+    /// Gives the memory back, except for what was read and not taken off, if the connection was quiet since the last
+    /// call.
+    pub(super) fn release_unless_used(&mut self) {
+        if !mem::take(&mut self.used) {
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
         self.read_size = SMALL_READ;
         self.resting = BytesMut::new();
         if self.bytes.is_empty() {
@@ -166,13 +186,45 @@ mod tests {
     }
 
     #[test]
-    fn small_reads_bring_the_size_down_and_rest_frees_everything() {
+    fn a_quiet_connection_gives_everything_back() {
         let mut input = busy();
-        for _ in 0..10 {
-            input.reserve();
-            input.adapt(100);
-        }
+        input.bytes.clear();
+        input.release_unless_used();
+        assert!(input.holds_memory(), "it was used since");
+        input.reserve();
+        input.adapt(SMALL_READ);
         input.rest();
-        assert_eq!((input.bytes.capacity(), input.resting.capacity()), (0, 0));
+        assert!(input.holds_memory(), "what is large is asked for again at once, so it stays for a while");
+        input.release_unless_used();
+        assert_eq!((input.bytes.capacity(), input.resting.capacity()), (0, 0), "small reads are no use");
+    }
+
+    #[test]
+    fn a_connection_that_never_was_busy_rests_without_memory() {
+        let mut input = Input::new(BytesMut::new());
+        input.reserve();
+        input.bytes.extend_from_slice(&[0; 100]);
+        input.adapt(100);
+        input.rest();
+        assert!(input.holds_memory(), "something waits");
+        input.bytes.clear();
+        input.rest();
+        assert!(!input.holds_memory());
+    }
+
+    #[test]
+    fn a_buffer_takes_the_place_of_the_other_whatever_is_left_in_it() {
+        let mut input = busy();
+        let (mut places, mut held) = (std::collections::BTreeSet::new(), None);
+        for left in [0, 10, 60_000, 65_000, 1, 30_000, 65_536, 0] {
+            input.reserve();
+            input.bytes.resize(input.bytes.capacity(), 0);
+            let whole = input.bytes.len() - left;
+            held.replace(input.bytes.split_to(whole).freeze());
+            // The prefix of a full record, which `left` is the beginning of.
+            input.bytes.fill(0xff);
+            places.insert(held.as_ref().map(|slice| slice.as_ptr()));
+        }
+        assert_eq!(places.len(), 2, "no third buffer was asked for");
     }
 }

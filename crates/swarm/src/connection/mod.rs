@@ -11,4 +11,4 @@ mod input;
 mod output;
 mod session;
 
-pub(crate) use driver::Driver;
+pub(crate) use driver::{Buffers, Driver};

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 const RECORD: usize = 65_537;
 
 /// Records that are sealed at once while the socket takes all of them.
-const MOST_RECORDS: usize = 4;
+const MOST_RECORDS: usize = 2;
 
 /// Records in the order of the wire, of which the socket has taken a part.
 ///
@@ -33,6 +33,11 @@ impl Default for Output {
 }
 
 impl Output {
+    /// Begins with the end of the handshake, which the first records join.
+    pub(super) fn new(handshake: BytesMut) -> Self {
+        Self { bytes: handshake, records_at_once: MOST_RECORDS, ..Self::default() }
+    }
+
     /// What the socket has not taken.
     pub(super) fn waiting(&self) -> &[u8] {
         &self.bytes[self.taken..]
@@ -62,6 +67,11 @@ impl Output {
     /// The socket took not all that waits.
     pub(super) fn blocked(&mut self) {
         self.records_at_once = 1;
+    }
+
+    /// Whether there is memory that an idle connection would give back.
+    pub(super) fn holds_memory(&self) -> bool {
+        self.bytes.capacity() > 0
     }
 
     /// Gives the memory back when nothing waits, and nothing but pings went out since the last call.
@@ -95,7 +105,7 @@ mod tests {
             output.advance(output.waiting().len());
             records
         });
-        assert_eq!(batches, [1, 2, 4, 4, 4]);
+        assert_eq!(batches, [1, 2, 2, 2, 2]);
     }
 
     #[test]
@@ -105,12 +115,14 @@ mod tests {
             fill(&mut output);
             output.advance(output.waiting().len());
         }
-        assert_eq!(fill(&mut output), 4);
-        output.advance(4 * RECORD - 1);
+        assert_eq!(fill(&mut output), 2);
+        output.advance(2 * RECORD - 1);
         output.blocked();
         assert!(output.room().is_none(), "a byte waits");
+        output.blocked();
         output.advance(1);
-        assert_eq!(fill(&mut output), 2, "and it begins anew");
+        output.blocked();
+        assert_eq!(fill(&mut output), 1, "and it begins anew");
     }
 
     #[test]
@@ -124,6 +136,13 @@ mod tests {
         assert!(output.room().is_some(), "for a socket that keeps up");
         output.advance(50);
         assert!(output.room().is_none());
+    }
+
+    #[test]
+    fn the_first_record_joins_the_end_of_the_handshake() {
+        let mut output = Output::new(BytesMut::from(&b"handshake"[..]));
+        output.room().expect("room").extend_from_slice(b"record");
+        assert_eq!(output.waiting(), b"handshakerecord");
     }
 
     #[test]
@@ -148,6 +167,6 @@ mod tests {
         output.room().expect("room").extend_from_slice(&[0; 30]);
         output.advance(30);
         output.release_unless_used();
-        assert_eq!(output.bytes.capacity(), 0, "a ping is no use");
+        assert!(!output.holds_memory(), "a ping is no use");
     }
 }
