@@ -6,7 +6,7 @@ use anyhow::Result;
 use bowline_benches::lines;
 use bowline_identity::{Keypair, address};
 use bowline_perf::{Server, Transmit};
-use bowline_swarm::{Host, Incoming, Stream, StreamError};
+use bowline_swarm::{Config, Host, Incoming, Stream, StreamError};
 use multiaddr::{Multiaddr, Protocol};
 use tokio::io::AsyncWriteExt;
 
@@ -15,11 +15,15 @@ use crate::{ECHO, PERF};
 /// Bytes of one read or write.
 const BUFFER: usize = 64 * 1024;
 
+/// Connections that it holds: more than any row asks for.
+const MAX_CONNECTIONS: usize = 10_000;
+
 /// Serves the protocols of the benchmark until stdin ends.
 pub(crate) async fn serve(listen: String) -> Result<()> {
     let socket: SocketAddr = listen.parse()?;
     let addr = Multiaddr::from(socket.ip()).with(Protocol::Tcp(socket.port()));
-    let host = Host::builder(Keypair::generate()).start().await?;
+    let config = Config { max_connections: MAX_CONNECTIONS, ..Config::default() };
+    let host = Host::builder(Keypair::generate()).config(config).start().await?;
     // The host's own perf service bounds the transfers of one peer; this one is here to be loaded.
     each(host.accept(PERF)?, transfer);
     each(host.accept(ECHO)?, echo);
