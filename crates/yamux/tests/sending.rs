@@ -230,6 +230,18 @@ fn a_writer_is_woken_once_half_of_its_queue_is_free() {
 }
 
 #[test]
+fn the_end_of_a_short_message_leaves_with_it() {
+    let mut end = End::client();
+    let (bulk, short) = (end.open(), end.open());
+    end.write(bulk, zeros(256 * KIB));
+    end.write(short, zeros(KIB));
+    end.finish(short);
+    let headers: Vec<_> = record(&mut end).iter().map(|frame| frame.header).collect();
+    let message = headers.iter().position(|header| header.length == 1_024).expect("the message");
+    assert_eq!(headers[message + 1], fin(short.value()));
+}
+
+#[test]
 fn frames_never_exceed_the_limit_of_the_call() {
     for limit in [0, 11, 12, 13, 100, 1_000, 20_000] {
         let mut end = End::client();

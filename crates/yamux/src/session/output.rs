@@ -108,19 +108,12 @@ impl Session {
             };
             let wanted = stream.sendable().min(turn);
             let len = wanted.min(room);
-            let fin = stream.fin_due();
             let is_crumb = len < wanted && (len == 0 || (len < MIN_PARTIAL_PAYLOAD && !output.is_empty()));
             if is_crumb {
                 return;
             }
             self.scheduler.take_turn(stream);
-            if fin {
-                // spec: yamux/fin-emitted. Never on a data frame: go-libp2p ends the stream when it sees the
-                // flag, before it has read the payload.
-                let flags = stream.take_opening_flag() | Flags::FIN;
-                output.push_header(&Header::window_update(id, 0).with_flags(flags));
-                stream.send.state = Sending::Finished;
-            } else {
+            if len > 0 {
                 let flags = stream.take_opening_flag();
                 let length = u32::try_from(len).unwrap_or(u32::MAX);
                 output.bytes.reserve(HEADER_LEN + len);
@@ -128,6 +121,15 @@ impl Session {
                 stream.send.queue.move_into(output.bytes, len, &mut self.spare);
                 output.room -= len;
                 stream.send.window -= length;
+            }
+            // The end of a short answer leaves with it, not a turn of everybody else later.
+            let fin = stream.fin_due() && output.payload_room().is_some();
+            if fin {
+                // spec: yamux/fin-emitted. Never on a data frame: go-libp2p ends the stream when it sees the
+                // flag, before it has read the payload.
+                let flags = stream.take_opening_flag() | Flags::FIN;
+                output.push_header(&Header::window_update(id, 0).with_flags(flags));
+                stream.send.state = Sending::Finished;
             }
             self.after_turn(now, id, fin);
         }
