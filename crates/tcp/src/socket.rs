@@ -88,7 +88,7 @@ mod tests {
         #[cfg(target_os = "linux")]
         {
             assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));
-            assert_eq!(socket.tcp_notsent_lowat().unwrap(), 128 * 1024);
+            assert_eq!(socket.tcp_notsent_lowat().unwrap(), 16 * 1024);
         }
         assert!(SockRef::from(&listener).reuse_address().unwrap());
     }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use bowline_connection::{Direction, Layer, PendingMuxer, Tap, Upgraded};
-use bowline_noise::{MAX_PLAINTEXT, Opener, Sealer};
+use bowline_noise::{Opener, Sealer};
 use bowline_transport::{CloseReason, Socket};
 use bytes::{Bytes, BytesMut};
 use tokio::{
@@ -224,7 +224,7 @@ impl Driver {
         while !self.output.is_empty() {
             match Pin::new(&mut self.socket).poll_write(cx, self.output.waiting()) {
                 Poll::Pending => {
-                    self.output.blocked();
+                    self.output.blocked(now());
                     break;
                 }
                 Poll::Ready(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
@@ -240,10 +240,10 @@ impl Driver {
 
     fn seal_frames(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
         let mut sealed = false;
-        while let Some(out) = self.output.room() {
+        while let Some((out, limit)) = self.output.room() {
             let start = self.sealer.begin(out);
             let empty = out.len();
-            match self.session.transmit(cx, out, MAX_PLAINTEXT) {
+            match self.session.transmit(cx, out, limit) {
                 Transmit::Frames => {
                     if let Some(tap) = &mut self.tap {
                         tap.observe(now(), Direction::Sent, Layer::Record, &out[empty..]);

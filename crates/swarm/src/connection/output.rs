@@ -1,5 +1,9 @@
 //! Sealed bytes that wait for the socket.
 
+use std::time::{Duration, Instant};
+
+use bowline_noise::MAX_PLAINTEXT;
+use bowline_yamux::limits::QUANTUM;
 use bytes::BytesMut;
 
 /// The longest record with its length and its tag, in bytes.
@@ -7,6 +11,16 @@ const RECORD: usize = 65_537;
 
 /// Records that are sealed at once while the socket takes all of them.
 const MOST_RECORDS: usize = 2;
+
+/// How long the socket may need for one record, where that leaves room for a turn of one stream: whatever comes next, a
+/// pong or a small request, waits for it.
+const RECORD_TIME: Duration = Duration::from_millis(5);
+
+/// The least time that says something about the pace of a socket.
+const PACE_TIME: Duration = Duration::from_millis(10);
+
+/// What the record of a slow socket may hold, in bytes: a turn of one stream, with the header of its frame.
+const SHORT_RECORD: usize = QUANTUM + 12;
 
 /// Records in the order of the wire, of which the socket has taken a part.
 ///
@@ -19,6 +33,10 @@ pub(super) struct Output {
     bytes: BytesMut,
     taken: usize,
     records_at_once: usize,
+    /// What the next record may hold, in bytes.
+    record_limit: usize,
+    /// When the socket was full, and what it has taken since.
+    full: Option<(Instant, usize)>,
     /// More than pings went out since the memory was last looked at.
     used: bool,
 }
@@ -28,7 +46,14 @@ const QUIET: usize = 1024;
 
 impl Default for Output {
     fn default() -> Self {
-        Self { bytes: BytesMut::new(), taken: 0, records_at_once: 1, used: false }
+        Self {
+            bytes: BytesMut::new(),
+            taken: 0,
+            records_at_once: 1,
+            record_limit: MAX_PLAINTEXT,
+            full: None,
+            used: false,
+        }
     }
 }
 
@@ -47,26 +72,42 @@ impl Output {
         self.waiting().is_empty()
     }
 
-    /// Where the next record goes, unless the socket has to take others first.
-    pub(super) fn room(&mut self) -> Option<&mut BytesMut> {
+    /// Where the next record goes and what it may hold, unless the socket has to take others first.
+    pub(super) fn room(&mut self) -> Option<(&mut BytesMut, usize)> {
         let room = self.taken == 0 && self.bytes.len() + RECORD <= self.records_at_once * RECORD;
-        room.then_some(&mut self.bytes)
+        room.then_some((&mut self.bytes, self.record_limit))
     }
 
     /// The socket took `len` bytes.
     pub(super) fn advance(&mut self, len: usize) {
         self.taken += len;
         self.used |= len > QUIET;
+        if let Some((_, taken)) = &mut self.full {
+            *taken += len;
+        }
         if self.is_empty() {
             self.bytes.clear();
             self.taken = 0;
-            self.records_at_once = (2 * self.records_at_once).min(MOST_RECORDS);
+            if self.record_limit == MAX_PLAINTEXT {
+                self.records_at_once = (2 * self.records_at_once).min(MOST_RECORDS);
+            }
         }
     }
 
     /// The socket took not all that waits.
-    pub(super) fn blocked(&mut self) {
+    ///
+    /// It was full before and is full again, so what it took in between is what the path took.
+    pub(super) fn blocked(&mut self, now: Instant) {
         self.records_at_once = 1;
+        let (since, taken) = *self.full.get_or_insert((now, 0));
+        let elapsed = now.saturating_duration_since(since);
+        if elapsed < PACE_TIME {
+            return;
+        }
+        let turns = elapsed.as_micros().div_ceil(RECORD_TIME.as_micros());
+        let in_time = taken / usize::try_from(turns).unwrap_or(usize::MAX);
+        self.record_limit = in_time.clamp(SHORT_RECORD, MAX_PLAINTEXT);
+        self.full = Some((now, 0));
     }
 
     /// Whether there is memory that an idle connection would give back.
@@ -90,7 +131,7 @@ mod tests {
     /// Seals as many full records as there is room for.
     fn fill(output: &mut Output) -> usize {
         let mut records = 0;
-        while let Some(room) = output.room() {
+        while let Some((room, _)) = output.room() {
             room.extend_from_slice(&[0; RECORD]);
             records += 1;
         }
@@ -110,6 +151,7 @@ mod tests {
 
     #[test]
     fn while_the_socket_has_not_taken_everything_nothing_more_is_sealed() {
+        let now = crate::clock::now();
         let mut output = Output::default();
         for _ in 0..3 {
             fill(&mut output);
@@ -117,12 +159,31 @@ mod tests {
         }
         assert_eq!(fill(&mut output), 2);
         output.advance(2 * RECORD - 1);
-        output.blocked();
+        output.blocked(now);
         assert!(output.room().is_none(), "a byte waits");
-        output.blocked();
+        output.blocked(now);
         output.advance(1);
-        output.blocked();
+        output.blocked(now);
         assert_eq!(fill(&mut output), 1, "and it begins anew");
+    }
+
+    /// What a record may hold after a socket that was full took `bytes` in `time` and was full again.
+    fn limit_at(bytes: usize, time: Duration) -> usize {
+        let (mut output, now) = (Output::default(), crate::clock::now());
+        output.blocked(now);
+        output.room().expect("room").0.extend_from_slice(&vec![0; bytes]);
+        output.advance(bytes);
+        output.blocked(now + time);
+        output.room().expect("room").1
+    }
+
+    #[test]
+    fn a_slow_path_gets_short_records() {
+        const SECOND: Duration = Duration::from_secs(1);
+        assert_eq!(limit_at(1_250_000, SECOND), SHORT_RECORD, "10 Mbit/s");
+        assert_eq!(limit_at(8_000_000, SECOND), 40_000, "64 Mbit/s: 5 ms");
+        assert_eq!(limit_at(125_000_000, SECOND), MAX_PLAINTEXT, "1 Gbit/s");
+        assert_eq!(limit_at(10, Duration::from_millis(1)), MAX_PLAINTEXT, "too short to tell");
     }
 
     #[test]
@@ -132,7 +193,7 @@ mod tests {
             fill(&mut output);
             output.advance(output.waiting().len());
         }
-        output.room().expect("room").extend_from_slice(&[0; 100]);
+        output.room().expect("room").0.extend_from_slice(&[0; 100]);
         assert!(output.room().is_some(), "for a socket that keeps up");
         output.advance(50);
         assert!(output.room().is_none());
@@ -141,14 +202,14 @@ mod tests {
     #[test]
     fn the_first_record_joins_the_end_of_the_handshake() {
         let mut output = Output::new(BytesMut::from(&b"handshake"[..]));
-        output.room().expect("room").extend_from_slice(b"record");
+        output.room().expect("room").0.extend_from_slice(b"record");
         assert_eq!(output.waiting(), b"handshakerecord");
     }
 
     #[test]
     fn small_records_share_the_room_of_a_full_one() {
         let mut output = Output::default();
-        output.room().expect("room").extend_from_slice(&[0; 100]);
+        output.room().expect("room").0.extend_from_slice(&[0; 100]);
         assert!(output.room().is_none(), "a full record might not fit any more");
     }
 
@@ -164,7 +225,7 @@ mod tests {
         assert_eq!(places[3..], [places[3]; 3]);
         output.release_unless_used();
         assert!(output.bytes.capacity() > 0, "it was used since");
-        output.room().expect("room").extend_from_slice(&[0; 30]);
+        output.room().expect("room").0.extend_from_slice(&[0; 30]);
         output.advance(30);
         output.release_unless_used();
         assert!(!output.holds_memory(), "a ping is no use");
