@@ -65,7 +65,7 @@ pub(crate) async fn upgrade(
 
 /// Runs the upgrade over a raw socket, within its time.
 async fn upgrade_socket(
-    mut socket: Box<dyn Socket>,
+    mut socket: Socket,
     mut machine: Upgrade,
     timeout: Duration,
 ) -> Result<(PeerId, Box<Driver>), AddrError> {
@@ -90,7 +90,7 @@ fn new_machine(island: &Island, direction: Direction, expected: Option<PeerId>) 
 /// What it has to say last stays in the output: it leaves with the first frames.
 async fn run_upgrade(
     machine: &mut Upgrade,
-    socket: &mut Box<dyn Socket>,
+    socket: &mut Socket,
     buffers: &mut Buffers,
 ) -> Result<Upgraded, AddrError> {
     let Buffers { input, output } = buffers;

@@ -50,10 +50,10 @@ impl Transport for Freezing {
             let Link::Socket(far) = connected.link else { panic!("a network of sockets") };
             let (near, inner) = duplex(64 * 1024);
             let (from_near, to_near) = tokio::io::split(inner);
-            let (from_far, to_far) = tokio::io::split(far);
+            let (from_far, to_far) = (far.reader, far.writer);
             tokio::task::spawn(carry(from_near, to_far, Arc::clone(&self.frozen)));
             tokio::task::spawn(carry(from_far, to_near, Arc::clone(&self.frozen)));
-            Ok(Connected { link: Link::Socket(Box::new(near) as Box<dyn Socket>), ..connected })
+            Ok(Connected { link: Link::Socket(Socket::from_stream(near)), ..connected })
         })
     }
 

@@ -13,7 +13,7 @@ use bowline_transport::{
 use bytes::{Bytes, BytesMut};
 use common::{ECHO, introduce, serve_echo};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, duplex},
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
     sync::mpsc,
     time::Instant,
 };
@@ -54,21 +54,20 @@ impl Transport for Distant {
 }
 
 /// The near end of a path to `far`.
-fn delayed(far: Box<dyn Socket>) -> Box<dyn Socket> {
+fn delayed(far: Socket) -> Socket {
     let (near, inner) = duplex(1 << 20);
     let (from_near, to_near) = tokio::io::split(inner);
-    let (from_far, to_far) = tokio::io::split(far);
+    let (from_far, to_far) = (far.reader, far.writer);
     tokio::task::spawn(carry(from_near, to_far));
     tokio::task::spawn(carry(from_far, to_near));
-    Box::new(near)
+    Socket::from_stream(near)
 }
 
 /// Carries bytes to the other side, each half a round trip after it came.
-async fn carry<R, W>(mut from: ReadHalf<R>, mut to: WriteHalf<W>)
-where
-    R: tokio::io::AsyncRead + Send + 'static,
-    W: tokio::io::AsyncWrite + Send + 'static,
-{
+async fn carry(
+    mut from: impl tokio::io::AsyncRead + Send + Unpin + 'static,
+    mut to: impl tokio::io::AsyncWrite + Send + Unpin + 'static,
+) {
     let (sender, mut under_way) = mpsc::channel::<(Instant, Bytes)>(1024);
     tokio::task::spawn(async move {
         while let Some((due, bytes)) = under_way.recv().await {

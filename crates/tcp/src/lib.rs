@@ -32,6 +32,7 @@ mod listener;
 mod options;
 pub mod resolve;
 mod socket;
+mod writer;
 
 use std::{
     io,
@@ -40,12 +41,13 @@ use std::{
 };
 
 use bowline_identity::Multiaddr;
-use bowline_transport::{BoxFuture, Connected, Link, Listener, Transport, TransportError};
+use bowline_transport::{BoxFuture, Connected, Link, Listener, Socket, Transport, TransportError};
 use tokio::{net::TcpStream, time::timeout};
 
 use listener::{ListenAddrs, TcpListener};
 pub use options::TcpOptions;
 use resolve::Resolver;
+use writer::TcpWriter;
 
 /// Dials and listens on `/ip4` and `/ip6` addresses with `/tcp`, and on names that lead to them.
 ///
@@ -136,7 +138,7 @@ impl Transport for TcpTransport {
         Box::pin(async move {
             let remote = address::dialable(addr).ok_or(TransportError::Unsupported)?;
             let stream = self.connect(remote).await?;
-            Ok(connected(stream, remote)?)
+            Ok(connected(stream, remote, &self.options)?)
         })
     }
 
@@ -150,10 +152,12 @@ impl Transport for TcpTransport {
 }
 
 /// A connected stream with the addresses of its ends.
-fn connected(stream: TcpStream, remote: SocketAddr) -> io::Result<Connected> {
+fn connected(stream: TcpStream, remote: SocketAddr, options: &TcpOptions) -> io::Result<Connected> {
     let local = stream.local_addr()?;
+    let (reader, half) = stream.into_split();
+    let writer = TcpWriter { half, limited: options.notsent_lowat.is_some() };
     Ok(Connected {
-        link: Link::Socket(Box::new(stream)),
+        link: Link::Socket(Socket::new(reader, writer)),
         local_addr: address::multiaddr(local),
         remote_addr: address::multiaddr(remote),
     })

@@ -70,7 +70,7 @@ impl TcpListener {
         let configured = socket::configure(&SockRef::from(&stream), &self.options);
         // A connection that was aborted before it was accepted refuses options; it is over, not the listener.
         configured
-            .and_then(|()| connected(stream, remote))
+            .and_then(|()| connected(stream, remote, &self.options))
             .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))
     }
 

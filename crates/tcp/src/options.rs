@@ -11,9 +11,9 @@ pub struct TcpOptions {
     /// Probes a silent connection after this time, so that the operating system notices a dead peer
     /// even when nothing is sent. Default 30 s; `None` leaves probing off.
     pub keepalive: Option<Duration>,
-    /// Bytes that may wait unsent in the kernel (`TCP_NOTSENT_LOWAT`). Default 16 KiB: what waits in
-    /// the kernel cannot be overtaken by a window update or a small request, and costs memory per connection;
-    /// more makes no transfer faster, on no path that was measured.
+    /// Bytes that may wait unsent in the kernel (`TCP_NOTSENT_LOWAT`) at first. Default 16 KiB: what waits in the
+    /// kernel cannot be overtaken by a window update or a small request, and costs memory per connection. Whoever
+    /// writes raises it on a fast path, see [`SocketWrite::limit_unsent`](bowline_transport::SocketWrite).
     /// `None` leaves the system's default, which is no bound. Ignored where the system knows no such option.
     pub notsent_lowat: Option<u32>,
     /// Dials from the port of a listener (`SO_REUSEPORT`), so that what a peer observes is an address at

@@ -31,7 +31,7 @@ async fn pair(tcp: &TcpTransport, listener: &mut dyn Listener, at: &Multiaddr) -
     tokio::try_join!(tcp.dial(at), listener.accept()).unwrap()
 }
 
-fn socket(connected: Connected) -> Box<dyn bowline_transport::Socket> {
+fn socket(connected: Connected) -> bowline_transport::Socket {
     match connected.link {
         Link::Socket(socket) => socket,
         Link::Muxed { .. } => panic!("TCP gives sockets"),

@@ -27,27 +27,23 @@
 mod error;
 pub mod memory;
 mod muxed;
+mod socket;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use bowline_identity::{Multiaddr, PeerId};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use error::{CloseReason, Party, StreamError, TransportError};
 pub use muxed::{ConnectionStats, MuxedConnection, StreamId};
+pub use socket::{Socket, SocketReader, SocketWrite, SocketWriter};
 
 /// A boxed future, so that [`Transport`] and [`Listener`] are usable as trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A raw byte stream between two ends: a TCP socket or the like.
-pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Socket for T {}
-
 /// What a transport connects two ends with.
 pub enum Link {
     /// A raw byte stream; the swarm runs the upgrade over it.
-    Socket(Box<dyn Socket>),
+    Socket(Socket),
     /// A connection whose peer is verified and whose streams are muxed by the transport itself.
     Muxed {
         /// The verified peer at the other end.

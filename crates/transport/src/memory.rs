@@ -13,7 +13,7 @@ use std::{
 use bowline_identity::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
 
-use crate::{BoxFuture, Connected, Link, Listener, Transport, TransportError};
+use crate::{BoxFuture, Connected, Link, Listener, Socket, Transport, TransportError};
 
 pub use connection::MemoryConnection;
 
@@ -93,7 +93,7 @@ fn links(dialer: Option<PeerId>, listener: Option<PeerId>) -> (Link, Link) {
         );
     }
     let (here, there) = tokio::io::duplex(SOCKET_BUFFER);
-    (Link::Socket(Box::new(here)), Link::Socket(Box::new(there)))
+    (Link::Socket(Socket::from_stream(here)), Link::Socket(Socket::from_stream(there)))
 }
 
 impl Network {

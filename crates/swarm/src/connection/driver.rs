@@ -14,19 +14,19 @@ use std::{
 };
 
 use bowline_connection::{Direction, Layer, PendingMuxer, Tap, Upgraded};
-use bowline_noise::{Opener, Sealer};
-use bowline_transport::{CloseReason, Socket};
+use bowline_noise::Opener;
+use bowline_transport::{CloseReason, Socket, SocketReader};
 use bytes::{Bytes, BytesMut};
 use tokio::{
-    io::{AsyncReadExt, AsyncWrite},
+    io::AsyncReadExt,
     task::yield_now,
     time::{Sleep, sleep_until},
 };
 
 use super::{
     input::Input,
-    output::Output,
-    session::{SessionConnection, Transmit},
+    outbound::{Outbound, SocketEnd},
+    session::SessionConnection,
 };
 use crate::clock::now;
 
@@ -45,14 +45,14 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Runs one connection until it ends; the output says why.
 pub(crate) struct Driver {
-    socket: Box<dyn Socket>,
-    sealer: Sealer,
+    reader: SocketReader,
     opener: Opener,
     session: SessionConnection,
     /// The peer's agreement to the muxer, while it has still to come.
     pending_muxer: Option<PendingMuxer>,
     input: Input,
-    output: Output,
+    /// The socket takes nothing more for now.
+    is_full: bool,
     plaintexts: Vec<Bytes>,
     phase: Phase,
     /// The session's timer; armed for `deadline`.
@@ -86,31 +86,22 @@ enum Phase {
     },
 }
 
-/// The end of the socket, by an error or by the peer.
-struct SocketEnd(CloseReason);
-
-impl From<io::Error> for SocketEnd {
-    fn from(error: io::Error) -> Self {
-        Self(CloseReason::Lost { kind: error.kind(), message: error.to_string() })
-    }
-}
-
 impl Driver {
     /// Takes over a socket after its upgrade; `buffers` are what was read behind it, and what of it is not sent.
     pub(crate) fn new(
-        socket: Box<dyn Socket>,
+        socket: Socket,
         upgraded: Upgraded,
         buffers: Buffers,
         tap: Option<Box<dyn Tap>>,
     ) -> Self {
+        let outbound = Outbound::new(socket.writer, upgraded.sealer, buffers.output);
         Self {
-            socket,
-            sealer: upgraded.sealer,
+            reader: socket.reader,
             opener: upgraded.opener,
-            session: SessionConnection::new(upgraded.session),
+            session: SessionConnection::new(upgraded.session, outbound, tap.is_some()),
             pending_muxer: upgraded.pending_muxer,
             input: Input::new(buffers.input),
-            output: Output::new(buffers.output),
+            is_full: false,
             plaintexts: Vec::new(),
             phase: Phase::Running,
             timer: Box::pin(sleep_until(tokio::time::Instant::from_std(now()))),
@@ -132,19 +123,19 @@ impl Driver {
             let opened = self.open_records()?;
             let read = self.poll_read(cx)?;
             let wrote = self.poll_write(cx)?;
-            if !self.output.is_empty() && matches!(self.phase, Phase::Running) && self.session.is_over(cx) {
+            if self.is_full && matches!(self.phase, Phase::Running) && self.session.is_over(cx) {
                 self.phase = Phase::Farewell { reason: CloseReason::Local { code: 0 } };
             }
             if !matches!(self.phase, Phase::Running) {
                 return Ok(Poll::Ready(()));
             }
-            if opened && self.input.is_busy() {
+            if opened && self.input.is_used_up() {
                 // Readers take what came while it is in the core's cache, and the memory is free for the next read.
                 yield_turn(cx);
                 return Ok(Poll::Pending);
             }
-            if !(opened || read || wrote) {
-                self.poll_timer(cx);
+            // What a timer asks for is sent in the next round.
+            if !(opened || read || wrote || self.poll_timer(cx)) {
                 return Ok(Poll::Pending);
             }
         }
@@ -155,7 +146,7 @@ impl Driver {
     /// Reads once; says whether anything came.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
         self.input.reserve();
-        let read = match pin!(self.socket.read_buf(&mut self.input.bytes)).poll(cx) {
+        let read = match pin!(self.reader.read_buf(&mut self.input.bytes)).poll(cx) {
             Poll::Pending => {
                 self.input.rest();
                 return Ok(false);
@@ -217,57 +208,25 @@ impl Driver {
         Ok(())
     }
 
-    /// Seals what the session has and writes it; says whether anything moved.
+    /// Sends what the session has; says whether anything moved.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
-        let sealed = self.seal_frames(cx)?;
-        let mut wrote = false;
-        while !self.output.is_empty() {
-            match Pin::new(&mut self.socket).poll_write(cx, self.output.waiting()) {
-                Poll::Pending => {
-                    self.output.blocked(now());
-                    break;
-                }
-                Poll::Ready(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                Poll::Ready(Ok(len)) => {
-                    self.output.advance(len);
-                    wrote = true;
-                }
-                Poll::Ready(Err(error)) => return Err(error.into()),
-            }
+        self.is_full = false;
+        let Some(mut outbound) = self.session.take_outbound(cx) else {
+            return Ok(false);
+        };
+        let sent = outbound.send(cx, &self.session, &mut self.tap);
+        self.is_full = !outbound.output.is_empty();
+        let more = self.session.put_back(cx, outbound);
+        let sent = sent?;
+        if sent.ended && matches!(self.phase, Phase::Running) {
+            self.phase = Phase::Farewell { reason: CloseReason::Local { code: 0 } };
         }
-        Ok(sealed || wrote)
+        Ok(sent.moved || (more && !sent.ended))
     }
 
-    fn seal_frames(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
-        let mut sealed = false;
-        while let Some((out, limit)) = self.output.room() {
-            let start = self.sealer.begin(out);
-            let empty = out.len();
-            match self.session.transmit(cx, out, limit) {
-                Transmit::Frames => {
-                    if let Some(tap) = &mut self.tap {
-                        tap.observe(now(), Direction::Sent, Layer::Record, &out[empty..]);
-                    }
-                    self.sealer
-                        .finish(out, start)
-                        .map_err(|error| SocketEnd(CloseReason::Violation { rule: error.to_string() }))?;
-                    sealed = true;
-                }
-                ended => {
-                    out.truncate(empty - bowline_noise::LENGTH_PREFIX);
-                    if matches!((&ended, &self.phase), (Transmit::Ended, Phase::Running)) {
-                        let reason = CloseReason::Local { code: 0 };
-                        self.phase = Phase::Farewell { reason };
-                    }
-                    break;
-                }
-            }
-        }
-        Ok(sealed)
-    }
-
-    /// Lets the session see the clock and arms the timer for its next deadline.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) {
+    /// Lets the session see the clock and arms the timer for its next deadline; says whether one was due.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut fired = false;
         loop {
             let deadline = self.next_deadline();
             if deadline != self.deadline {
@@ -277,7 +236,7 @@ impl Driver {
                 }
             }
             if self.deadline.is_none() || self.timer.as_mut().poll(cx).is_pending() {
-                return;
+                return fired;
             }
             self.session.handle_timeout();
             self.deadline = None;
@@ -285,13 +244,14 @@ impl Driver {
             if self.session.arm().is_some_and(|next| next <= now()) {
                 // A deadline that does not move must not hold the task.
                 cx.waker().wake_by_ref();
-                return;
+                return fired;
             }
+            fired = true;
         }
     }
 
     fn next_deadline(&mut self) -> Option<Instant> {
-        if self.hold_until.is_none() && (self.input.holds_memory() || self.output.holds_memory()) {
+        if self.hold_until.is_none() && (self.input.holds_memory() || self.session.holds_memory()) {
             self.hold_until = Some(now() + HOLD);
         }
         self.session.arm().into_iter().chain(self.hold_until).min()
@@ -302,7 +262,7 @@ impl Driver {
         if self.hold_until.is_some_and(|until| until <= now()) {
             self.hold_until = None;
             self.input.release_unless_used();
-            self.output.release_unless_used();
+            self.session.release_unless_used();
             self.plaintexts.shrink_to(0);
         }
     }
@@ -310,11 +270,12 @@ impl Driver {
     /// Sends what is queued, then ends our direction of the socket.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketEnd>> {
         while self.poll_write(cx)? {}
-        if !self.output.is_empty() {
+        let Some(mut outbound) = self.session.take_outbound(cx) else {
             return Poll::Pending;
-        }
-        ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
-        Poll::Ready(Ok(()))
+        };
+        let shut = outbound.poll_shutdown(cx);
+        self.session.put_back(cx, outbound);
+        shut
     }
 
     /// Reads and drops what the peer still sends; ready at its end.
@@ -322,7 +283,7 @@ impl Driver {
         loop {
             self.input.bytes.clear();
             self.input.bytes.reserve(DRAIN_READ);
-            match ready!(pin!(self.socket.read_buf(&mut self.input.bytes)).poll(cx)) {
+            match ready!(pin!(self.reader.read_buf(&mut self.input.bytes)).poll(cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
             }

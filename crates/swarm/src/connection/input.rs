@@ -72,9 +72,10 @@ impl Input {
         }
     }
 
-    /// Whether reads bring so much at once that whoever takes it should do so before the next one.
-    pub(super) fn is_busy(&self) -> bool {
-        self.read_size > SMALL_READ
+    /// Whether readers hold slices of both buffers, so that they should have their turn before the next read.
+    pub(super) fn is_used_up(&mut self) -> bool {
+        let room = self.bytes.len() + self.read_size;
+        self.resting.capacity() > 0 && !self.bytes.try_reclaim(room) && !self.resting.try_reclaim(room)
     }
 
     /// Nothing was there to read. Most connections are idle most of the time, and then hold no buffer.

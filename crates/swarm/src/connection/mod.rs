@@ -8,6 +8,7 @@
 
 mod driver;
 mod input;
+mod outbound;
 mod output;
 mod session;
 

@@ -12,9 +12,9 @@ const RECORD: usize = 65_537;
 /// Records that are sealed at once while the socket takes all of them.
 const MOST_RECORDS: usize = 2;
 
-/// How long the socket may need for one record, where that leaves room for a turn of one stream: whatever comes next, a
-/// pong or a small request, waits for it.
-const RECORD_TIME: Duration = Duration::from_millis(5);
+/// How long the path may need for a record, and for what waits unsent in the system, where that leaves room for a turn of
+/// one stream: whatever comes next, a pong or a small request, waits for both.
+const AHEAD_TIME: Duration = Duration::from_millis(5);
 
 /// The least time that says something about the pace of a socket.
 const PACE_TIME: Duration = Duration::from_millis(10);
@@ -94,20 +94,21 @@ impl Output {
         }
     }
 
-    /// The socket took not all that waits.
+    /// The socket took not all that waits. Says what the path takes in [`AHEAD_TIME`], in bytes, when that has been seen.
     ///
-    /// It was full before and is full again, so what it took in between is what the path took.
-    pub(super) fn blocked(&mut self, now: Instant) {
+    /// The socket was full before and is full again, so what it took in between is what the path took.
+    pub(super) fn blocked(&mut self, now: Instant) -> Option<usize> {
         self.records_at_once = 1;
         let (since, taken) = *self.full.get_or_insert((now, 0));
         let elapsed = now.saturating_duration_since(since);
         if elapsed < PACE_TIME {
-            return;
+            return None;
         }
-        let turns = elapsed.as_micros().div_ceil(RECORD_TIME.as_micros());
-        let in_time = taken / usize::try_from(turns).unwrap_or(usize::MAX);
-        self.record_limit = in_time.clamp(SHORT_RECORD, MAX_PLAINTEXT);
+        let times = elapsed.as_micros().div_ceil(AHEAD_TIME.as_micros());
+        let ahead = taken / usize::try_from(times).unwrap_or(usize::MAX);
+        self.record_limit = ahead.clamp(SHORT_RECORD, MAX_PLAINTEXT);
         self.full = Some((now, 0));
+        Some(ahead)
     }
 
     /// Whether there is memory that an idle connection would give back.
@@ -159,21 +160,21 @@ mod tests {
         }
         assert_eq!(fill(&mut output), 2);
         output.advance(2 * RECORD - 1);
-        output.blocked(now);
+        let _ = output.blocked(now);
         assert!(output.room().is_none(), "a byte waits");
-        output.blocked(now);
+        let _ = output.blocked(now);
         output.advance(1);
-        output.blocked(now);
+        let _ = output.blocked(now);
         assert_eq!(fill(&mut output), 1, "and it begins anew");
     }
 
     /// What a record may hold after a socket that was full took `bytes` in `time` and was full again.
     fn limit_at(bytes: usize, time: Duration) -> usize {
         let (mut output, now) = (Output::default(), crate::clock::now());
-        output.blocked(now);
+        let _ = output.blocked(now);
         output.room().expect("room").0.extend_from_slice(&vec![0; bytes]);
         output.advance(bytes);
-        output.blocked(now + time);
+        let _ = output.blocked(now + time);
         output.room().expect("room").1
     }
 

@@ -12,6 +12,7 @@ use bowline_transport::{CloseReason, ConnectionStats, MuxedConnection, Party, St
 use bowline_yamux as yamux;
 use bytes::{Bytes, BytesMut};
 
+use super::outbound::{Outbound, SENDS_PER_TURN};
 use crate::clock::now;
 
 /// A yamux session that streams and one driver share.
@@ -20,29 +21,37 @@ pub(crate) struct SessionConnection {
     shared: Arc<Mutex<Shared>>,
 }
 
-struct Shared {
-    session: yamux::Session,
-    waiting: Waiting,
+pub(super) struct Shared {
+    pub(super) session: yamux::Session,
+    pub(super) waiting: Waiting,
     /// Why the connection ended; nothing changes after it is set.
-    closed: Option<CloseReason>,
+    pub(super) closed: Option<CloseReason>,
     /// We asked for the end with this code.
-    closing: Option<u32>,
+    pub(super) closing: Option<u32>,
     /// The peer said that it would end, with this code.
     farewell: Option<u32>,
     /// When the driver will let the session see the clock next.
     armed: Option<Instant>,
+    /// The sending half, while nobody sends.
+    pub(super) outbound: Option<Box<Outbound>>,
+    /// How often streams may still send by themselves; nothing for a connection that is observed, whose observer the
+    /// driver has.
+    pub(super) sends_left: u8,
+    pub(super) sends_per_turn: u8,
 }
 
 /// Who waits for what.
 #[derive(Default)]
-struct Waiting {
+pub(super) struct Waiting {
     readers: BTreeMap<yamux::StreamId, Waker>,
     writers: BTreeMap<yamux::StreamId, Waker>,
     incoming: VecDeque<yamux::StreamId>,
     acceptor: Option<Waker>,
     openers: Vec<Waker>,
     closers: Vec<Waker>,
-    driver: Option<Waker>,
+    pub(super) driver: Option<Waker>,
+    /// The driver, while a stream has the sending half.
+    pub(super) sender: Option<Waker>,
     /// The driver, while its socket takes nothing: only the end of the session concerns it then.
     blocked_driver: Option<Waker>,
 }
@@ -58,7 +67,8 @@ pub(crate) enum Transmit {
 }
 
 impl SessionConnection {
-    pub(crate) fn new(session: yamux::Session) -> Self {
+    /// A connection that sends through `outbound`; on one that is `observed`, streams do not send by themselves.
+    pub(super) fn new(session: yamux::Session, outbound: Outbound, observed: bool) -> Self {
         let shared = Shared {
             session,
             waiting: Waiting::default(),
@@ -66,11 +76,14 @@ impl SessionConnection {
             closing: None,
             farewell: None,
             armed: None,
+            outbound: Some(Box::new(outbound)),
+            sends_left: 0,
+            sends_per_turn: if observed { 0 } else { SENDS_PER_TURN },
         };
         Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,7 +121,7 @@ impl SessionConnection {
     }
 
     /// Appends at most `limit` bytes of frames to `out`.
-    pub(crate) fn transmit(&self, cx: &mut Context<'_>, out: &mut BytesMut, limit: usize) -> Transmit {
+    pub(super) fn transmit(&self, out: &mut BytesMut, limit: usize) -> Transmit {
         let mut shared = self.lock();
         let appended = shared.session.poll_transmit(now(), out, limit);
         let wakers = shared.take_woken();
@@ -117,7 +130,6 @@ impl SessionConnection {
         } else if shared.closing.is_some() || shared.farewell.is_some() || shared.session.is_closed() {
             Transmit::Ended
         } else {
-            shared.waiting.driver = Some(cx.waker().clone());
             Transmit::Idle
         };
         drop(shared);
@@ -156,7 +168,9 @@ impl SessionConnection {
         let reason = shared.reason_of_end(fallback);
         let reason = shared.closed.get_or_insert(reason).clone();
         let wakers = shared.waiting.take_all();
+        let outbound = shared.outbound.take();
         drop(shared);
+        drop(outbound);
         wakers.into_iter().for_each(Waker::wake);
         reason
     }
@@ -217,6 +231,7 @@ impl Waiting {
         wakers.append(&mut self.openers);
         wakers.append(&mut self.closers);
         wakers.extend(self.driver.take());
+        wakers.extend(self.sender.take());
         wakers.extend(self.blocked_driver.take());
         wakers
     }
@@ -248,26 +263,40 @@ fn stream_id(id: yamux::StreamId) -> StreamId {
     StreamId(u64::from(id.value()))
 }
 
-impl Shared {
-    /// Writes with `write`; none of `len` bytes taken means that the queue is full.
-    fn poll_write(
-        &mut self,
+impl SessionConnection {
+    /// Writes `len` bytes with `write`. A queue that is full is sent before its writer waits.
+    fn poll_write_with(
+        &self,
         cx: &mut Context<'_>,
         id: yamux::StreamId,
         len: usize,
-        write: impl FnOnce(&mut yamux::Session) -> Result<usize, yamux::WriteError>,
+        mut write: impl FnMut(&mut yamux::Session) -> Result<usize, yamux::WriteError>,
     ) -> Poll<Result<usize, StreamError>> {
-        if let Some(reason) = &self.closed {
-            return Poll::Ready(Err(StreamError::Connection(reason.clone())));
+        let taken = self.with(|shared| shared.write(&mut write));
+        if len == 0 || !matches!(taken, Ok(0)) {
+            return Poll::Ready(taken);
         }
-        match write(&mut self.session) {
-            Ok(0) if len > 0 => {
-                self.waiting.writers.insert(id, cx.waker().clone());
+        self.send_inline();
+        self.with(|shared| match shared.write(write) {
+            Ok(0) => {
+                shared.waiting.writers.insert(id, cx.waker().clone());
                 Poll::Pending
             }
-            Ok(taken) => Poll::Ready(Ok(taken)),
-            Err(error) => Poll::Ready(Err(self.write_error(error))),
+            taken => Poll::Ready(taken),
+        })
+    }
+}
+
+impl Shared {
+    /// Writes with `write`; nothing taken means that the queue is full, or that there was nothing.
+    fn write(
+        &mut self,
+        write: impl FnOnce(&mut yamux::Session) -> Result<usize, yamux::WriteError>,
+    ) -> Result<usize, StreamError> {
+        if let Some(reason) = &self.closed {
+            return Err(StreamError::Connection(reason.clone()));
         }
+        write(&mut self.session).map_err(|error| self.write_error(error))
     }
 
     fn read_error(&self, error: yamux::ReadError) -> StreamError {
@@ -353,10 +382,7 @@ impl MuxedConnection for SessionConnection {
         data: &mut Bytes,
     ) -> Poll<Result<usize, StreamError>> {
         let id = session_id(id);
-        self.with(|shared| {
-            let len = data.len();
-            shared.poll_write(cx, id, len, |session| session.write(now(), id, data))
-        })
+        self.poll_write_with(cx, id, data.len(), |session| session.write(now(), id, data))
     }
 
     fn poll_write_slice(
@@ -366,9 +392,7 @@ impl MuxedConnection for SessionConnection {
         data: &[u8],
     ) -> Poll<Result<usize, StreamError>> {
         let id = session_id(id);
-        self.with(|shared| {
-            shared.poll_write(cx, id, data.len(), |session| session.write_slice(now(), id, data))
-        })
+        self.poll_write_with(cx, id, data.len(), |session| session.write_slice(now(), id, data))
     }
 
     fn finish(&self, id: StreamId) -> Result<(), StreamError> {
